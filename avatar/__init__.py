@@ -1,0 +1,1 @@
+"""The live service: one conversation, from the microphone to the lips."""

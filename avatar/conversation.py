@@ -1,0 +1,277 @@
+"""The turns of one session: at most one runs, each is recorded, each can be interrupted at any moment."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from .clock import AUDIO_RATE
+from .engines import Engines
+from .errors import AvatarError, EngineError
+from .events import AvatarSpeech, Interrupted, Notice, ReplyEnded, ReplyText, TurnEnded, UserText
+from .floor import Floor
+from .play.playout import FADE_SAMPLES
+from .speak.clauses import ClauseSplitter, language_of
+from .talk import Marks, speak
+from .think.history import REPLY_TOKENS, History
+from .turns import Request, mark, record
+from .types import AudioChunk, Clause, Turn
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+APOLOGY = {
+    "en": "Sorry, I cannot think just now. Please try again in a moment.",
+    "ja": "すみません、今はうまく考えられません。少ししてからもう一度お願いします。",
+}
+"""Said when the language model fails before its first word; the reason goes to the screen, not to the ear."""
+
+
+class Conversation:
+    """Takes requests from the session's inbox, one after the other."""
+
+    def __init__(self, session: Floor, engines: Engines) -> None:
+        self._session = session
+        self._engines = engines
+        self._history = History(session.tunables.instructions, language=session.tunables.language)
+        self._task: asyncio.Task[None] | None = None
+        self._turn: Turn | None = None
+        self._cleaning: set[asyncio.Task[None]] = set()
+
+    @property
+    def busy(self) -> bool:
+        """A turn is being thought about or spoken."""
+        return self._turn is not None
+
+    async def run(self) -> None:
+        """Takes turns until cancelled."""
+        session = self._session
+        while True:
+            request = await session.inbox.get()
+            if request.kind == "recast":
+                await self._recast()
+                continue
+            self._task = asyncio.create_task(self._take(request), name=f"turn {request.turn_id}")
+            try:
+                await asyncio.wait([self._task])
+            finally:
+                self._task.cancel()
+                await asyncio.gather(self._task, return_exceptions=True)
+                await request.drop()
+            if not self._task.cancelled() and (error := self._task.exception()) is not None:
+                self._failed(error)
+            self._task = self._turn = None
+            if session.inbox.empty():
+                session.enter("listening" if session.user_speaking else "idle")
+
+    def interrupt(self, onset: float) -> Interrupted | None:
+        """Silence now, then the end of the engines' work. The history keeps what was heard."""
+        turn, task, session = self._turn, self._task, self._session
+        if turn is None or task is None:
+            return None
+        heard = session.playout.flush()
+        if session.stage is not None:
+            session.stage.cut(session.playout.shown)
+        task.cancel()
+        self._turn = None
+        turn.interrupted = True
+        turn.heard_text = heard.text
+        if turn.kind != "speech":
+            self._history.add_assistant(heard.text)
+        fade_ms = 1000 * FADE_SAMPLES / AUDIO_RATE if heard.seconds else 0.0
+        stop_ms = max(0.0, 1000 * (time.monotonic() - onset) + fade_ms)
+        event = Interrupted(turn.id, heard.text, round(heard.seconds, 3), round(stop_ms, 1))
+        if heard.seconds:
+            session.outbox(AvatarSpeech(turn.id, speaking=False))
+        session.outbox(event)
+        self._finish(turn)
+        return event
+
+    def first_sent(self, turn_id: str) -> None:
+        """The first slice of a turn has been sent."""
+        if self._turn is not None and self._turn.id == turn_id:
+            mark(self._turn, "first_sent", time.monotonic())
+
+    def tuned(self) -> None:
+        """The session's tunables have changed."""
+        tunables = self._session.tunables
+        self._history.instruct(tunables.instructions, tunables.language)
+
+    def dropped(self, request: Request) -> None:
+        """A request that will not be taken: frees what it holds."""
+        task = asyncio.create_task(request.drop())
+        self._cleaning.add(task)
+        task.add_done_callback(self._cleaning.discard)
+
+    async def close(self) -> None:
+        session = self._session
+        while not session.inbox.empty():
+            await session.inbox.get_nowait().drop()
+        await asyncio.gather(*self._cleaning, return_exceptions=True)
+
+    # -- one turn --------------------------------------------------------------------------------------------------
+
+    async def _take(self, request: Request) -> None:
+        session = self._session
+        turn = Turn(id=request.turn_id, began=request.began, kind=request.kind)
+        turn.engines = {"face": self._engines.face.choice.name}
+        self._turn = turn
+        session.playout.begin(turn.id)
+        session.enter("thinking")
+        if session.stage is None:
+            return
+        await self._recast()
+        if request.endpoint is not None:
+            mark(turn, "endpoint", request.endpoint)
+        clauses = await self._clauses(request, turn)
+        if clauses is None:
+            self._turn = None
+            return
+        await speak(clauses, self._voice(request, turn), session.stage, session.playout, self._marks(turn))
+        heard = session.playout.heard()
+        turn.heard_text = heard.text
+        if turn.kind != "speech":
+            self._history.add_assistant(turn.reply_text if heard.complete else heard.text)
+        if heard.seconds:
+            session.outbox(AvatarSpeech(turn.id, speaking=False))
+        self._turn = None
+        self._finish(turn)
+
+    async def _recast(self) -> None:
+        try:
+            await self._session.change_avatar()
+        except AvatarError as error:  # the portrait was removed meanwhile, or cannot be moved: the old one goes on
+            self._session.outbox(Notice(error.message))
+
+    async def _clauses(self, request: Request, turn: Turn) -> AsyncIterator[Clause] | None:
+        """What the turn will say, clause by clause; None when the user said nothing that was understood."""
+        match request.kind:
+            case "user":
+                text = await self._user_text(request, turn)
+                if not text:
+                    return None
+                turn.user_text = text
+                self._session.outbox(UserText(text, final=True))
+                self._history.add_user(text)
+                return self._think(turn, text)
+            case "say" | "greeting":
+                return self._read(request.text, turn)
+            case "speech":
+                return _one(Clause("", 0, turn.id))
+            case "recast":
+                return None
+
+    async def _user_text(self, request: Request, turn: Turn) -> str:
+        if request.stream is None:
+            return request.text
+        turn.engines["stt"] = self._engines.stt.choice.name
+        transcript = await request.stream.finish()
+        mark(turn, "stt_final", time.monotonic())
+        return transcript.text.strip()
+
+    async def _think(self, turn: Turn, user_text: str) -> AsyncIterator[Clause]:
+        """The language model's reply, or an apology when it fails before its first word."""
+        llm = self._engines.llm
+        turn.engines["llm"] = llm.choice.name
+        language = self._session.tunables.language
+        splitter = ClauseSplitter(turn.id, language)
+        try:
+            async with closing(llm.reply(self._history.messages(), max_tokens=REPLY_TOKENS)) as pieces:
+                async for piece in pieces:
+                    mark(turn, "llm_first_token", time.monotonic())
+                    turn.reply_text += piece
+                    self._session.outbox(ReplyText(turn.id, piece))
+                    for clause in splitter.push(piece):
+                        yield clause
+        except EngineError as error:
+            self._trouble(turn, error)
+            if not turn.reply_text.strip():
+                tongue = language_of(user_text) if language == "auto" else language.split("-")[0]
+                turn.reply_text = APOLOGY.get(tongue, APOLOGY["en"])
+                self._session.outbox(ReplyText(turn.id, turn.reply_text))
+                for clause in splitter.push(turn.reply_text):
+                    yield clause
+        for clause in splitter.finish():
+            yield clause
+        self._session.outbox(ReplyEnded(turn.id))
+
+    async def _read(self, text: str, turn: Turn) -> AsyncIterator[Clause]:
+        turn.reply_text = text
+        splitter = ClauseSplitter(turn.id, self._session.tunables.language)
+        for clause in [*splitter.push(text), *splitter.finish()]:
+            yield clause
+
+    def _voice(self, request: Request, turn: Turn) -> Any:
+        recording = request.recording
+        if recording is not None:
+            return lambda clause: recording.chunks()
+        tts, voice = self._engines.tts, self._session.tunables.voice
+        turn.engines["tts"] = tts.choice.name
+
+        def speak_clause(clause: Clause) -> AsyncIterator[AudioChunk]:
+            if tts.holds(clause, voice) and "tts" not in turn.cached:
+                turn.cached += ("tts",)
+            return tts.speak(clause, voice)
+
+        return speak_clause
+
+    def _marks(self, turn: Turn) -> Marks:
+        def at(stage: str) -> None:
+            mark(turn, stage, time.monotonic())
+
+        return Marks(
+            clause=lambda clause: at("first_clause"),
+            sound=lambda: at("tts_first_audio"),
+            frame=lambda: at("face_first_frame"),
+            failed=lambda error: self._trouble(turn, error),
+        )
+
+    def _trouble(self, turn: Turn, error: AvatarError) -> None:
+        """An engine failed in a turn that goes on: the user reads why, once a turn."""
+        if not turn.error:
+            self._session.outbox(Notice(error.message))
+        turn.error = turn.error or error.message
+
+    def _failed(self, error: BaseException) -> None:
+        """A turn broke off: said on the screen, recorded, and the session goes on."""
+        turn = self._turn
+        if not isinstance(error, AvatarError):
+            log.error("a turn of session %s failed", self._session.id, exc_info=error)
+            error = EngineError("Something went wrong in this turn; the server's log says what.")
+        heard = self._session.playout.flush()
+        if self._session.stage is not None and heard.seconds and not heard.complete:
+            self._session.stage.cut(self._session.playout.shown)
+        if turn is not None:
+            turn.heard_text = heard.text
+            if turn.kind != "speech":
+                self._history.add_assistant(heard.text)
+            if heard.seconds:
+                self._session.outbox(AvatarSpeech(turn.id, speaking=False))
+            self._trouble(turn, error)
+            self._finish(turn)
+        else:
+            self._session.outbox(Notice(error.message))
+
+    def _finish(self, turn: Turn) -> None:
+        waterfall = record(turn)
+        self._session.outbox(TurnEnded(waterfall))
+        self._session.turn_ended(turn, waterfall)
+
+
+async def _one(clause: Clause) -> AsyncIterator[Clause]:
+    yield clause
+
+
+@asynccontextmanager
+async def closing(pieces: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
+    """Closes an engine's iterator at the end, whatever happens: that is what stops its work."""
+    try:
+        yield pieces
+    finally:
+        if (close := getattr(pieces, "aclose", None)) is not None:
+            await close()

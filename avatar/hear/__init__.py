@@ -1,0 +1,1 @@
+"""The ears: the microphone's sound becomes utterances, and utterances become text."""

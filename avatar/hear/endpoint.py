@@ -1,0 +1,158 @@
+"""Where an utterance begins and ends, from one voice probability per frame. A pure core: no sound, no clock.
+
+Two thresholds keep a wavering voice from being chopped (hysteresis); a start needs a little voice in a row, so that
+clicks and knocks are nothing; an end needs a silence, as long as this speaker's pauses ask for. An utterance that grows
+too long ends at ever shorter silences, and in the end at none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from .pauses import RESUMED_S, PauseModel
+from .resample import RATE
+from .vad import FRAME
+
+START_THRESHOLD = 0.5
+"""Voice probability from which a silence is over: the balance point that Silero's authors advise."""
+KEEP_THRESHOLD = 0.35
+"""Voice probability down to which a voice goes on: Silero's own distance of 0.15."""
+
+
+@dataclass(frozen=True, slots=True)
+class EarsConfig:
+    """How the ears judge. Seconds, unless said."""
+
+    start_threshold: float = START_THRESHOLD
+    keep_threshold: float = KEEP_THRESHOLD
+    min_speech_s: float = 0.096
+    """Voice needed before it is believed: three frames. A click or a knock lights up one or two; the shortest answers
+    ("はい", "no") last 200 ms and more, and barge-in must not wait longer than this."""
+    onset_gap_s: float = 0.128
+    """A doubtful beginning is dropped after this much silence: longer than a stop consonant's closure (60–100 ms)."""
+    end_silence_s: float = 0.55
+    """Silence that ends the turn, until more is known of the speaker. Pauses between the words of one sentence are
+    mostly under 500 ms; every further 100 ms is felt as slowness."""
+    adaptive: bool = True
+    """Whether that silence follows the pauses that the speaker makes (`pauses.py`)."""
+    min_end_silence_s: float = 0.4
+    """However fluent the speaker: below it every search for a word would end the turn."""
+    max_end_silence_s: float = 1.0
+    """However slow: above it the avatar seems not to listen."""
+    pre_roll_s: float = 0.3
+    """Sound kept from before the onset: soft beginnings (h, f, s) are noticed up to 250 ms late."""
+    tail_s: float = 0.2
+    """Sound kept after the last voice: recognisers clip a final consonant that touches the end of their input."""
+    long_utterance_s: float = 20.0
+    """From here on shorter silences end the utterance, down to `tail_s` at the limit: the next breath will do."""
+    max_utterance_s: float = 28.0
+    """Length, pre-roll included, at which a user who never stops is cut: Whisper looks at 30 s at most."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.keep_threshold <= self.start_threshold < 1:
+            raise ValueError("thresholds must satisfy 0 < keep_threshold <= start_threshold < 1")
+        if not 0 <= self.tail_s <= min(self.min_end_silence_s, self.end_silence_s):
+            raise ValueError("tail_s must lie between 0 and the shortest silence that ends an utterance")
+        if not self.pre_roll_s + self.min_speech_s < self.long_utterance_s <= self.max_utterance_s:
+            raise ValueError("an utterance must be allowed to last longer than its own beginning")
+
+
+def samples(seconds: float) -> int:
+    """At 16 kHz."""
+    return round(seconds * RATE)
+
+
+class Edge(Enum):
+    """What a frame changed."""
+
+    NONE = auto()
+    STARTED = auto()
+    """An utterance is certain now; it began at `Endpointer.onset`."""
+    ENDED = auto()
+    """The utterance is over; its voice ended at `Endpointer.offset`."""
+
+
+class Endpointer:
+    """The judgement of one stream. Positions are sample indices at 16 kHz."""
+
+    def __init__(self, config: EarsConfig) -> None:
+        self._config = config
+        self._min_speech = samples(config.min_speech_s)
+        self._onset_gap = samples(config.onset_gap_s)
+        self._pauses = PauseModel(config.end_silence_s, config.min_end_silence_s, config.max_end_silence_s)
+        self._shortest_silence = samples(config.tail_s)
+        self._long = samples(config.long_utterance_s)
+        self._max = samples(config.max_utterance_s - config.pre_roll_s)
+        self.reset()
+
+    @property
+    def end_silence_s(self) -> float:
+        """The silence that ends an utterance of this speaker."""
+        return self._pauses.end_silence_s
+
+    def reset(self) -> None:
+        """Forgets the running utterance, not the speaker."""
+        self.speaking = False
+        """An utterance is running."""
+        self.onset: int | None = None
+        """Where the running utterance, or what may become one, began."""
+        self.offset = 0
+        """One past the last sample of voice."""
+        self.voiced = 0
+        """Samples of voice since the onset."""
+        self._ended: int | None = None
+        """Where the voice of the utterance before this one ended."""
+
+    def step(self, probability: float, end: int) -> Edge:
+        """Judges the frame of `FRAME` samples that ends at `end`."""
+        return self._during(probability, end) if self.speaking else self._before(probability, end)
+
+    def _before(self, probability: float, end: int) -> Edge:
+        if self.onset is None:
+            if probability < self._config.start_threshold:
+                return Edge.NONE
+            self.onset = self.offset = end - FRAME
+            self.voiced = 0
+        if self._is_voice(probability, end):
+            self.offset = end
+            self.voiced += FRAME
+        elif end - self.offset >= self._onset_gap:
+            self.onset = None
+        if self.onset is None or self.voiced < self._min_speech:
+            return Edge.NONE
+        if self._ended is not None:
+            self._learn(self.onset - self._ended)
+        self.speaking = True
+        return Edge.STARTED
+
+    def _during(self, probability: float, end: int) -> Edge:
+        assert self.onset is not None
+        if self._is_voice(probability, end):
+            self._learn(end - FRAME - self.offset)
+            self.offset = end
+            self.voiced += FRAME
+        length = end - self.onset
+        if end - self.offset < self._patience(length) and length + FRAME <= self._max:
+            return Edge.NONE
+        self.speaking = False
+        self.onset = None
+        self._ended = self.offset
+        return Edge.ENDED
+
+    def _is_voice(self, probability: float, end: int) -> bool:
+        """A voice goes on down to the lower threshold, and comes back from silence at the upper one."""
+        goes_on = self.offset == end - FRAME
+        return probability >= (self._config.keep_threshold if goes_on else self._config.start_threshold)
+
+    def _learn(self, pause: int) -> None:
+        if self._config.adaptive and pause < samples(RESUMED_S):
+            self._pauses.observe(pause / RATE)
+
+    def _patience(self, length: int) -> int:
+        """Silence, in samples, that ends an utterance of this length."""
+        silence = samples(self.end_silence_s)
+        if length <= self._long:
+            return silence
+        share = min(1.0, (length - self._long) / max(1, self._max - self._long))
+        return round(silence + share * (self._shortest_silence - silence))

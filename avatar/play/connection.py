@@ -1,0 +1,226 @@
+"""aiortc's peer connection with our senders and receivers in it.
+
+aiortc offers no place to put one's own, so its private factory of transceivers is overridden here, by its mangled name:
+the version is pinned, and `tests/play` fails when an upgrade moves it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from struct import error as StructError  # noqa: N812
+from struct import unpack_from
+from typing import Any
+
+from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, rtp
+from aiortc.rtcconfiguration import RTCBundlePolicy
+from aiortc.rtcdtlstransport import RTCDtlsTransport, RtpRouter
+from aiortc.rtcicetransport import RTCIceGatherer, parse_stun_turn_uri
+
+from ..clock import MediaClock
+from ..errors import Invalid
+from .ice import IceTransport
+from .listener import SoundReceiver
+from .picture import PictureSender
+from .sender import SoundSender
+from .viewer import PictureReceiver
+
+log = logging.getLogger(__name__)
+
+
+GATHER_S = 2.0
+"""What STUN and TURN servers get to answer; aioice gives a dead one 5 s, and our answer waits for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class IceServer:
+    """A STUN or TURN server. Raises `Invalid` for a URL that is neither."""
+
+    urls: tuple[str, ...]
+    username: str | None = None
+    credential: str | None = None
+
+    def __post_init__(self) -> None:
+        for url in self.urls:
+            try:
+                if parse_stun_turn_uri(url).get("transport", "udp") not in ("udp", "tcp"):
+                    raise ValueError  # aiortc would leave the server out without a word
+            except ValueError:
+                raise Invalid(
+                    f"{url!r} is no STUN or TURN URL, such as stun:stun.example.org:3478.", field="ice_server"
+                ) from None
+
+
+class _Router(RtpRouter):
+    """Routes full intra requests too: their header names no stream, their body does (RFC 5104 §4.3.1)."""
+
+    def route_rtcp(self, packet: Any) -> set[Any]:
+        recipients: set[Any] = super().route_rtcp(packet)
+        if isinstance(packet, rtp.RtcpPsfbPacket) and packet.fmt == rtp.RTCP_PSFB_FIR:
+            for position in range(0, len(packet.fci), 8):
+                with contextlib.suppress(StructError):
+                    sender = self.senders.get(unpack_from("!L", packet.fci, position)[0])
+                    if sender is not None:
+                        recipients.add(sender)
+        return recipients
+
+
+class _DtlsTransport(RTCDtlsTransport):
+    """aiortc's, which ends the connection when the parser of some packet is surprised; this one drops the packet."""
+
+    async def _handle_rtp_data(self, data: bytes, arrival_time_ms: int) -> None:
+        with _surprises("RTP"):
+            await super()._handle_rtp_data(data, arrival_time_ms)
+
+    async def _handle_rtcp_data(self, data: bytes) -> None:
+        with _surprises("RTCP"):
+            await super()._handle_rtcp_data(data)
+
+    _data_receiver: Any
+
+    def _register_data_receiver(self, receiver: Any) -> None:
+        super()._register_data_receiver(_Guarded(receiver))
+
+    def _unregister_data_receiver(self, receiver: Any) -> None:
+        if isinstance(self._data_receiver, _Guarded) and self._data_receiver.receiver is receiver:
+            self._data_receiver = None
+
+
+class _Guarded:
+    def __init__(self, receiver: Any) -> None:
+        self.receiver = receiver
+
+    async def _handle_data(self, data: bytes) -> None:
+        with _surprises("SCTP"):
+            await self.receiver._handle_data(data)
+
+
+@contextlib.contextmanager
+def _surprises(kind: str) -> Iterator[None]:
+    try:
+        yield
+    except ConnectionError:
+        raise
+    except Exception as error:  # what a malformed packet makes parsers raise is of any kind
+        log.debug("A packet of %s was dropped: %r", kind, error)
+
+
+class Connection(RTCPeerConnection):
+    """One WebRTC connection; its transceivers push and hand on as `sender` and `receiver` describe."""
+
+    def __init__(self, clock: MediaClock, ice_servers: Sequence[IceServer] = ()) -> None:
+        self._media_clock = clock
+        self._ice_servers = [RTCIceServer(list(s.urls), s.username, s.credential) for s in ice_servers]
+        # A list even if empty, because None would ask a public STUN server; one transport for everything.
+        super().__init__(RTCConfiguration(iceServers=self._ice_servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
+
+    def _RTCPeerConnection__createDtlsTransport(self) -> Any:  # noqa: N802 - aiortc's private name
+        """As aiortc's, with an ICE transport that can restart."""
+        ice = IceTransport(self._gatherer)
+        ice.iceGatherer.on("statechange", self._RTCPeerConnection__updateIceGatheringState)
+        ice.on("statechange", self._RTCPeerConnection__updateIceConnectionState)
+        ice.on("statechange", self._RTCPeerConnection__updateConnectionState)
+        self._RTCPeerConnection__iceTransports.add(ice)
+        dtls = _DtlsTransport(ice, self._RTCPeerConnection__certificates)
+        dtls._rtp_router = _Router()
+        dtls.on("statechange", self._RTCPeerConnection__updateConnectionState)
+        self._RTCPeerConnection__dtlsTransports.add(dtls)
+        self._RTCPeerConnection__updateIceGatheringState()
+        self._RTCPeerConnection__updateIceConnectionState()
+        self._RTCPeerConnection__updateConnectionState()
+        return dtls
+
+    def _RTCPeerConnection__createTransceiver(  # noqa: N802 - aiortc's private name
+        self, direction: str, kind: str, sender_track: Any = None
+    ) -> Any:
+        made = RTCPeerConnection._RTCPeerConnection__createTransceiver(self, direction, kind, sender_track)
+        transport = made.receiver.transport
+        sender: SoundSender | PictureSender
+        receiver: SoundReceiver | PictureReceiver
+        if kind == "audio":
+            sender, receiver = SoundSender(transport, self._media_clock), SoundReceiver(transport)
+        else:
+            sender, receiver = PictureSender(transport, self._media_clock), PictureReceiver(transport)
+        sender._stream_id = made.sender._stream_id
+        receiver._set_rtcp_ssrc(sender._ssrc)
+        made._RTCRtpTransceiver__sender = sender
+        made._RTCRtpTransceiver__receiver = receiver
+        return made
+
+    def _gatherer(self) -> RTCIceGatherer:
+        gatherer = RTCIceGatherer(iceServers=self._ice_servers)
+        agent = gatherer._connection
+        agent.get_component_candidates = functools.partial(agent.get_component_candidates, timeout=GATHER_S)
+        return gatherer
+
+    @property
+    def ice(self) -> IceTransport | None:
+        """None before there is one."""
+        for transceiver in self.getTransceivers():
+            found: IceTransport = transceiver.receiver.transport.transport
+            return found
+        return self.sctp.transport.transport if self.sctp else None
+
+    @property
+    def dtls(self) -> Any:
+        """aiortc's DTLS transport, None before there is one."""
+        for transceiver in self.getTransceivers():
+            return transceiver.receiver.transport
+        return self.sctp.transport if self.sctp else None
+
+
+SILENT_S = 1.5
+"""With nothing heard for this long the other side is asked whether it is there."""
+LOST_S = 4.0
+"""It is gone when it has not answered for this long. Any living peer answers such a check at once (RFC 7675 §5.1), so
+a quiet one is safe; aiortc's own check takes half a minute, in which a slot is blocked for nothing. With
+what a last check takes, a place is free within 5 s."""
+_PROBE_S = 1.0
+"""An answer is waited for this long: slow satellites take 0.6 s."""
+_LOOK_S = 0.5
+
+
+async def watch(connection: Connection, lost: Callable[[], None]) -> None:
+    """Waits until the other side of an established connection has vanished without a word, then calls `lost`."""
+    packets = -1
+    heard = time.monotonic()
+    paused = False
+    while True:
+        await asyncio.sleep(_LOOK_S)
+        transport = connection.dtls
+        received = transport._get_stats()[transport._stats_id].packetsReceived if transport is not None else packets
+        if received != packets:
+            packets, heard = received, time.monotonic()
+        ice = connection.ice
+        if time.monotonic() - heard < SILENT_S or ice is None:
+            continue
+        if ice.restarting and not paused:
+            paused, heard = True, time.monotonic()  # the client is moving: it gets the time once more
+        if await _answers(ice):
+            paused = False
+            heard = time.monotonic()
+        elif time.monotonic() - heard >= LOST_S:
+            lost()
+            return
+
+
+async def _answers(ice: IceTransport) -> bool:
+    """Sends one STUN check on the chosen path; whether it was answered within a second."""
+    agent = ice._connection
+    for pair in list(agent._nominated.values()):
+        request = agent.build_request(pair, nominate=False)
+        try:
+            async with asyncio.timeout(_PROBE_S):
+                await pair.protocol.request(
+                    request, pair.remote_addr, integrity_key=agent.remote_password.encode(), retransmissions=0
+                )
+        except Exception as error:  # a transaction that failed, a socket that is closed: no answer, whatever it was
+            log.debug("A check of the other side failed: %r", error)
+        else:
+            return True
+    return False

@@ -1,0 +1,122 @@
+"""What of a turn's speech the user has heard: counted in samples that were sent, told in words.
+
+Pure: no clock, no sound. Where the voice engine gave word times they decide; elsewhere the share of the clause's sound
+that was sent decides the share of its words.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from ..clock import AUDIO_RATE, AUDIO_SAMPLES
+from ..types import Slice, Word
+
+_CHARACTERS_PER_S = 14.0
+"""Speaking rate assumed for a clause whose end is not known yet: common English text-to-speech speed."""
+_TOKEN = re.compile(r"\S+\s*|\s+")
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The part of a turn that was sent."""
+
+    text: str
+    seconds: float
+    complete: bool
+    """Everything that was queued has been sent."""
+
+
+@dataclass(slots=True)
+class _Clause:
+    text: str = ""
+    queued: int = 0
+    """Samples of 48 kHz sound."""
+    played: int = 0
+    whole: bool = False
+    """Its last slice has been queued, so `queued` is its length."""
+    words: list[Word] = field(default_factory=list)
+
+    @property
+    def length(self) -> int:
+        """Samples: exact once the clause is whole, else guessed from its text."""
+        guess = round(len(self.text) / _CHARACTERS_PER_S * AUDIO_RATE)
+        return self.queued if self.whole else max(self.queued, guess)
+
+
+class HeardTracker:
+    """Follows the slices of one turn."""
+
+    def __init__(self) -> None:
+        self._clauses: dict[int, _Clause] = {}
+
+    def queued(self, piece: Slice) -> None:
+        """A slice has entered the queue."""
+        clause = self._clauses.setdefault(piece.clause, _Clause())
+        clause.text = clause.text or piece.text
+        clause.words.extend(piece.words)
+        clause.queued += AUDIO_SAMPLES
+        clause.whole = clause.whole or piece.clause_end
+
+    def played(self, piece: Slice) -> None:
+        """A slice has been sent."""
+        self._clauses[piece.clause].played += AUDIO_SAMPLES
+
+    @property
+    def begun(self) -> bool:
+        """Something has been sent."""
+        return any(clause.played for clause in self._clauses.values())
+
+    def length_s(self, index: int) -> float:
+        """How long clause `index` lasts in seconds, as far as can be known now."""
+        return self._clauses[index].length / AUDIO_RATE
+
+    def result(self) -> Heard:
+        """What has been heard up to now."""
+        clauses = [self._clauses[index] for index in sorted(self._clauses)]
+        played = sum(clause.played for clause in clauses)
+        text = "".join(_spoken(clause) for clause in clauses if clause.played)
+        complete = all(clause.whole and clause.played == clause.queued for clause in clauses)
+        return Heard(text.strip(), played / AUDIO_RATE, complete)
+
+
+def _spoken(clause: _Clause) -> str:
+    """The heard beginning of a clause's text, whole words, with a space after it where one belongs."""
+    if clause.whole and clause.played >= clause.queued:
+        return _joined(clause.text)
+    if clause.words:
+        return _by_words(clause)
+    return _prefix(clause.text, min(1.0, clause.played / clause.length) if clause.length else 1.0)
+
+
+def _by_words(clause: _Clause) -> str:
+    """Cuts the text after the last word of which more than half was sent."""
+    count = sum(1 for word in clause.words if (word.start + word.end) // 2 < clause.played)
+    position = 0
+    for word in clause.words[:count]:
+        found = clause.text.lower().find(word.text.lower(), position)
+        if found >= 0:
+            position = found + len(word.text)
+    return _joined(clause.text[:position])
+
+
+def _prefix(text: str, share: float) -> str:
+    """The first words of `text` that make up `share` of its characters; for scripts without spaces, characters."""
+    tokens = _TOKEN.findall(text)
+    if len(tokens) <= 1 or not text.isascii():
+        return _joined(text[: round(share * len(text))])
+    wanted = share * len(text)
+    kept: list[str] = []
+    length = 0
+    for token in tokens:
+        if length + len(token) / 2 > wanted:
+            break
+        kept.append(token)
+        length += len(token)
+    return _joined("".join(kept))
+
+
+def _joined(text: str) -> str:
+    """A space after a piece that ends in a Latin character or mark, none after Japanese or Chinese."""
+    text = text.strip()
+    return text + " " if text and text[-1].isascii() else text

@@ -1,0 +1,123 @@
+"""An ICE transport that can change its path: a new round of checks beneath a connection that goes on (RFC 8445 §2.4).
+
+aiortc has none: whoever restarts ICE, as browsers do when a laptop moves from Wi-Fi to a cable, loses the session. Here
+the transport keeps the agent that carries data until the next one has found a path, and DTLS above notices nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from aioice import ConnectionClosed
+from aiortc.rtcicetransport import (
+    RTCIceCandidate,
+    RTCIceGatherer,
+    RTCIceParameters,
+    RTCIceTransport,
+    candidate_to_aioice,
+)
+
+log = logging.getLogger(__name__)
+
+
+class IceTransport(RTCIceTransport):
+    """`agent` below is aioice's `Connection`: candidates, checks and sockets of one round."""
+
+    def __init__(self, make_gatherer: Callable[[], RTCIceGatherer]) -> None:
+        self._make_gatherer = make_gatherer
+        self._gatherer = make_gatherer()
+        """Of the newest round; its candidates are the ones that are told."""
+        super().__init__(self._gatherer)
+        self._connection: Any = self._newest
+        """The agent that carries the data."""
+        self._queue: asyncio.Queue[tuple[bytes, int] | None] = self._newest._queue
+        """What all agents put their data into, and None when one of them ends."""
+        self._remote: tuple[str | None, str | None] | None = None
+        self._restarting: asyncio.Task[None] | None = None
+        self._recv = self._receive
+        self._send = self._transmit
+
+    @property
+    def iceGatherer(self) -> RTCIceGatherer:  # noqa: N802 - aiortc's name
+        return self._gatherer
+
+    @property
+    def restarting(self) -> bool:
+        """A new path is being looked for."""
+        return self._restarting is not None and not self._restarting.done()
+
+    async def addRemoteCandidate(self, candidate: RTCIceCandidate | None) -> None:  # noqa: N802
+        # Never the end of them: a round to which no address was named would give up, and wait for the client's checks
+        # no longer.
+        if candidate is not None and self.state != "closed":
+            await self._newest.add_remote_candidate(candidate_to_aioice(candidate))
+
+    @property
+    def _newest(self) -> Any:
+        return self._gatherer._connection
+
+    async def start(self, remoteParameters: RTCIceParameters) -> None:
+        if self._remote is None:
+            self._remote = (remoteParameters.usernameFragment, remoteParameters.password)
+        await super().start(remoteParameters)
+
+    def renew(self, remote: RTCIceParameters) -> bool:
+        """Prepares a new round if the other side has begun one, which shows in its credentials; False if it has not.
+        Call before its offer is applied, so that its candidates go to the new round and our answer tells ours."""
+        credentials = (remote.usernameFragment, remote.password)
+        if self.state != "completed" or self._remote in (None, credentials):
+            return False
+        self._remote = credentials
+        self._gatherer = self._make_gatherer()
+        self._newest.ice_controlling = self._connection.ice_controlling
+        self._newest._queue = self._queue
+        if self._restarting is not None:
+            self._restarting.cancel()
+        return True
+
+    def restart(self) -> None:
+        """Begins the checks of a round that `renew` has prepared, when our candidates have been gathered."""
+        self._restarting = asyncio.create_task(self._find_path(self._newest), name="ICE restart")
+
+    async def _find_path(self, agent: Any) -> None:
+        assert self._remote is not None
+        agent.remote_username, agent.remote_password = self._remote
+        try:
+            await agent.connect()
+        except BaseException:
+            await agent.close()
+            raise
+        before, self._connection = self._connection, agent
+        await before.close()
+
+    async def _receive(self) -> bytes:
+        while self._connection._nominated or not self._queue.empty():
+            item = await self._queue.get()
+            if item is not None:
+                return item[0]
+        raise ConnectionError("The connection was lost.")
+
+    async def _transmit(self, data: bytes) -> None:
+        await self._connection.send(data)
+
+    async def _monitor(self) -> None:
+        while True:
+            agent = self._connection
+            event = await agent.get_event()
+            if agent is not self._connection:
+                continue  # a newer one carries the data
+            if event is None or isinstance(event, ConnectionClosed):
+                if self.state == "completed":
+                    self._RTCIceTransport__setState("failed")
+                return
+
+    async def stop(self) -> None:
+        if self._restarting is not None:
+            self._restarting.cancel()
+            await asyncio.wait([self._restarting])
+        if self._newest is not self._connection:
+            await self._newest.close()
+        await super().stop()

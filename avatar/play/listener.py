@@ -1,0 +1,92 @@
+"""The receiver of sound: decoded pieces in order, each with its timestamp, what was lost concealed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..clock import AUDIO_RATE
+from ..types import Pcm
+from .jitter import Piece, SoundBuffer
+from .opus import OpusDecoder
+from .receiver import MediaReceiver
+
+log = logging.getLogger(__name__)
+
+
+class SoundReceiver(MediaReceiver):
+    """Opus. Hands on decoded pieces in order, each with its timestamp; what was lost is concealed."""
+
+    rate = AUDIO_RATE
+
+    def __init__(self, transport: Any) -> None:
+        super().__init__("audio", transport)
+        self._buffer = SoundBuffer()
+        self._decoder: OpusDecoder | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self.on_sound: Callable[[Pcm, Piece], None] = lambda pcm, piece: None
+        """Called on the loop with 48 kHz mono sound."""
+        self.on_end: Callable[[], None] = lambda: None
+        self.concealed = 0
+        """Samples that were guessed."""
+
+    @property
+    def buffer(self) -> SoundBuffer:
+        return self._buffer
+
+    def _restart(self, ssrc: int) -> None:
+        super()._restart(ssrc)
+        self._buffer = SoundBuffer()
+
+    def _take(self, packet: Any, sequence: int, timestamp: int, now: float) -> None:
+        self._buffer.add(sequence, timestamp, packet.payload, now)
+        self._drain()
+
+    def _drain(self) -> None:
+        if self._decoder is None:
+            self._decoder = OpusDecoder()
+        for piece in self._buffer.pop(time.monotonic()):
+            self.on_sound(self._decode(piece), piece)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if (deadline := self._buffer.deadline) is not None and self._tasks:
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, deadline - time.monotonic()), self._drain)
+
+    def _decode(self, piece: Piece) -> Pcm:
+        assert self._decoder is not None
+        if piece.kind == "packet":
+            try:
+                pcm = self._decoder.decode(piece.data)
+                if len(pcm) == piece.samples:
+                    return pcm
+            except ValueError as error:
+                log.debug("%s", error)
+            return self._decoder.conceal(piece.samples)
+        if piece.kind == "lost":
+            self.concealed += piece.samples
+            return self._decoder.conceal(piece.samples, piece.data)
+        return np.zeros(piece.samples, np.int16)
+
+    def _ended(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._decoder is not None:
+            self._decoder.close()
+            self._decoder = None
+        self.on_end()
+
+    def stats(self) -> dict[str, Any]:
+        buffer = self._buffer
+        return super().stats() | {
+            "concealed_ms": round(self.concealed / AUDIO_RATE * 1000, 1),
+            "late": buffer.late,
+            "duplicates": buffer.duplicates,
+            "wait_ms": round(buffer.wait_s * 1000, 1),
+        }

@@ -1,0 +1,180 @@
+"""RTP receivers: packets in, feedback out. What they carry is read in `listener` (sound) and `viewer` (pictures).
+
+aiortc's own receiver counts timestamps from zero for each stream, so sound and picture cannot be lined up, and its
+jitter buffer answers one lost sound packet with 300 ms of silence and a lag for good. `MediaReceiver` takes its place
+in a transceiver and keeps its interface; nothing of its private state is used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from typing import Any
+
+from aiortc import rtp
+from aiortc.rtcrtpparameters import RTCRtpReceiveParameters
+from aiortc.rtcrtpreceiver import RTCRtpReceiver
+from aiortc.stats import RTCStatsReport
+
+from ..clock import VIDEO_RATE
+from . import codecs
+from .reception import Reception, SenderTimeline, Unwrapper
+
+REPORT_S = (0.5, 1.5)
+"""Pauses between receiver reports are drawn from this range (RFC 3550 §6.2)."""
+
+
+class MediaReceiver(RTCRtpReceiver):
+    """One stream: the packets that arrive for a transceiver."""
+
+    rate = VIDEO_RATE
+
+    def __init__(self, kind: str, transport: Any) -> None:
+        super().__init__(kind, transport)
+        self._media_kind = kind
+        self._codecs: dict[int, Any] = {}
+        self._originals: dict[int, int] = {}
+        """SSRC of a retransmission stream → SSRC of the stream it repairs."""
+        self._ssrc: int | None = None
+        self._own_ssrc: int | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._started = False
+        self._last_report: tuple[int, float] | None = None
+        """Middle 32 bits of the last sender report's NTP time, and when it came."""
+        self._sequences = Unwrapper(16)
+        self._timestamps = Unwrapper(32)
+        self._reception = Reception(self.rate)
+        self.timeline = SenderTimeline(self.rate)
+        self.codec = ""
+        self.bytes_received = self.repaired = self.nack = self.pli = 0
+        self.first_received: float | None = None
+        self.last_received: float | None = None
+
+    # What aiortc's peer connection and transport call.
+
+    def _set_rtcp_ssrc(self, ssrc: int) -> None:
+        self._own_ssrc = ssrc
+
+    async def receive(self, parameters: RTCRtpReceiveParameters) -> None:
+        """Starts; harmless when it has been."""
+        if self._started:
+            return
+        self._started = True
+        self._codecs = {codec.payloadType: codec for codec in parameters.codecs}
+        for encoding in parameters.encodings:
+            if encoding.rtx:
+                self._originals[encoding.rtx.ssrc] = encoding.ssrc
+        self.transport._register_rtp_receiver(self, parameters)
+        self._tasks = [asyncio.create_task(self._report(), name=f"{self._media_kind} receiver reports"), *self._extra()]
+
+    def _extra(self) -> list[asyncio.Task[None]]:
+        """More tasks that live as long as the receiver."""
+        return []
+
+    async def stop(self) -> None:
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            self.transport._unregister_rtp_receiver(self)
+            await asyncio.wait(tasks)
+        self._ended()
+
+    def _handle_disconnect(self) -> None:
+        self._ended()
+
+    async def getStats(self) -> RTCStatsReport:  # noqa: N802 - aiortc's name
+        return RTCStatsReport()
+
+    async def _handle_rtcp_packet(self, packet: Any) -> None:
+        if isinstance(packet, rtp.RtcpSrPacket) and self._ssrc in (packet.ssrc, None):
+            info = packet.sender_info
+            self._last_report = ((info.ntp_timestamp >> 16) & 0xFFFFFFFF, time.monotonic())
+            self.timeline.update(self._timestamps.peek(info.rtp_timestamp), info.ntp_timestamp)
+
+    async def _handle_rtp_packet(self, packet: Any, arrival_time_ms: int) -> None:
+        if not self._enabled:
+            return
+        now = time.monotonic()
+        await self._measure(packet, arrival_time_ms)
+        codec = self._codecs.get(packet.payload_type)
+        if codec is None:
+            return
+        self.bytes_received += len(packet.payload)
+        if codecs.is_rtx(codec):
+            original = self._originals.get(packet.ssrc, self._ssrc)
+            main = self._codecs.get(int(codec.parameters.get("apt", -1)))
+            if original is None or main is None or len(packet.payload) < 2:
+                return
+            packet = rtp.unwrap_rtx(packet, payload_type=main.payloadType, ssrc=original)
+            codec = main
+            self.repaired += 1
+        elif packet.ssrc != self._ssrc:
+            self._restart(packet.ssrc)
+        if self.first_received is None:
+            self.first_received = now
+        self.last_received = now
+        self.codec = codecs.name(codec)
+        if packet.ssrc != self._ssrc or not packet.payload:
+            return  # a repair of a stream that is over, or padding that probes the bandwidth
+        self._reception.add(packet.sequence_number, packet.timestamp, now)
+        self._take(packet, self._sequences(packet.sequence_number), self._timestamps(packet.timestamp), now)
+
+    def _restart(self, ssrc: int) -> None:
+        """The sender has begun a new stream."""
+        first, self._ssrc = self._ssrc is None, ssrc
+        if first:
+            return
+        self._sequences, self._timestamps = Unwrapper(16), Unwrapper(32)
+        self._reception = Reception(self.rate)
+        self.timeline = SenderTimeline(self.rate)
+
+    # For the subclasses.
+
+    def _take(self, packet: Any, sequence: int, timestamp: int, now: float) -> None:
+        raise NotImplementedError
+
+    def _ended(self) -> None:
+        """Nothing more will come. May be called twice."""
+
+    async def _measure(self, packet: Any, arrival_ms: int) -> None:
+        """Sees every packet before anything else does."""
+
+    async def _report(self) -> None:
+        while True:
+            await asyncio.sleep(random.uniform(*REPORT_S))
+            if self._ssrc is None or self._own_ssrc is None or not self._reception.received:
+                continue
+            lsr, delay = 0, 0
+            if self._last_report is not None:
+                lsr = self._last_report[0]
+                delay = min(0xFFFFFFFF, int((time.monotonic() - self._last_report[1]) * 65536))
+            block = rtp.RtcpReceiverInfo(
+                ssrc=self._ssrc,
+                fraction_lost=self._reception.fraction(),
+                packets_lost=rtp.clamp_packets_lost(self._reception.lost),
+                highest_sequence=self._reception.highest,
+                jitter=min(0xFFFFFFFF, int(self._reception.jitter)),
+                lsr=lsr,
+                dlsr=delay,
+            )
+            await self._feed_back(rtp.RtcpRrPacket(ssrc=self._own_ssrc, reports=[block]))
+
+    async def _feed_back(self, packet: Any) -> None:
+        with contextlib.suppress(ConnectionError):
+            await self.transport._send_rtp(bytes(packet))
+
+    def stats(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            "codec": self.codec,
+            "packets_received": self._reception.received,
+            "packets_lost": self._reception.lost,
+            "jitter_ms": round(self._reception.jitter / self.rate * 1000, 2),
+            "bytes_received": self.bytes_received,
+            "repaired": self.repaired,
+            "nack": self.nack,
+            "pli": self.pli,
+        }

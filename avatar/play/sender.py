@@ -1,0 +1,322 @@
+"""RTP senders that are pushed to: packets, retransmissions and sender reports of one stream.
+
+aiortc's own sender pulls from a track and dates its reports by the moment of sending, which hides every delay from
+the receiver. Here a packet's timestamp comes from its slot or tick, and the reports say what the media clock says, so
+a receiver can line up both streams exactly (RFC 3550 §6.4.1).
+
+`MediaSender` takes aiortc's place in a transceiver and keeps its interface; nothing of its private state is used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+from typing import Any
+
+from aiortc import clock as aiortc_clock
+from aiortc import rtp
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters, RTCRtpSendParameters
+from aiortc.rtcrtpsender import RTCRtpSender
+from aiortc.stats import RTCStatsReport
+
+from ..clock import AUDIO_RATE, MediaClock
+from ..types import Pcm
+from . import codecs
+from .opus import PACKET_SAMPLES, OpusEncoder, level_dbov
+
+log = logging.getLogger(__name__)
+
+HISTORY_PACKETS = 512
+"""Packets kept for retransmission: some three seconds at 1.5 Mbit/s, longer than any receiver goes on asking."""
+EARLY_REPORTS_S = (0.0, 0.1, 0.2, 0.4)
+"""Pauses before the first sender reports: a receiver cannot line up sound and picture before it has one of each."""
+REPORT_S = (0.5, 1.5)
+"""Later pauses are drawn from this range, so that reports of many sessions do not fall together (RFC 3550 §6.2)."""
+REPEAT_S = 0.03
+"""A packet is not sent again sooner than this, or than a round trip takes: the receiver cannot have missed the copy."""
+MAX_REPEATS = 0.5
+"""Of what goes out in a second, the share that may be retransmissions: on a full link more of them make it fuller."""
+OUTBOX_PACKETS = 50
+"""A second of sound: what a transport that hangs may hold up."""
+
+
+class Meter:
+    """Bytes per second over the last second."""
+
+    def __init__(self) -> None:
+        self._marks: deque[tuple[float, int]] = deque()
+        self._sum = 0
+
+    def add(self, now: float, size: int) -> None:
+        self._marks.append((now, size))
+        self._sum += size
+        self._trim(now)
+
+    def _trim(self, now: float) -> None:
+        while self._marks and now - self._marks[0][0] > 1.0:
+            self._sum -= self._marks.popleft()[1]
+
+    def bits(self, now: float) -> int:
+        """Bits in the last second."""
+        self._trim(now)
+        return self._sum * 8
+
+
+class MediaSender(RTCRtpSender):
+    """The stream of one kind. Its payloads come from a subclass."""
+
+    rate = 90_000
+    """Hz of the RTP clock."""
+
+    def __init__(self, kind: str, transport: Any, clock: MediaClock) -> None:
+        super().__init__(kind, transport)
+        self._clock = clock
+        self._origin = random.getrandbits(32)
+        self._sequence = random.getrandbits(15)  # the lower half: wrapping soon after the start trips SRTP
+        self._rtx_sequence = random.getrandbits(15)
+        self._codec: RTCRtpCodecParameters | None = None
+        self._rtx_type: int | None = None
+        self._mid: str | None = None
+        self._cname = ""
+        self._extensions = rtp.HeaderExtensionsMap()
+        self._history: dict[int, Any] = {}
+        self._repeated: dict[int, float] = {}
+        """Sequence number modulo `HISTORY_PACKETS` → when it was last sent again."""
+        self._tasks: list[asyncio.Task[None]] = []
+        self._reports: OrderedDict[int, float] = OrderedDict()
+        """Middle 32 bits of the NTP time of recent sender reports → when they were sent, monotonic seconds."""
+        self._packet_count = 0
+        self._octet_count = 0
+        self.meter, self.repeats = Meter(), Meter()
+        """Everything that goes out, and the part of it that is sent again."""
+        self._flowing = asyncio.Event()
+        self.first_sent: float | None = None
+        """Monotonic seconds."""
+        self.rtt: float | None = None
+        """Seconds, smoothed as in RFC 6298 §2."""
+        self.loss = 0.0
+        """Share of packets lost between the receiver's last two reports."""
+        self.lost = 0
+        self.jitter: float | None = None
+        """Seconds, as the receiver measures it (RFC 3550 §6.4.1)."""
+        self.nack = self.retransmitted = self.reports_sent = self.reports_received = 0
+
+    # What aiortc's peer connection calls.
+
+    async def send(self, parameters: RTCRtpSendParameters) -> None:
+        """Starts; harmless when it has been."""
+        if self._codec is not None:
+            return
+        self._codec = parameters.codecs[0]
+        self._cname = parameters.rtcp.cname
+        self._mid = parameters.muxId
+        for codec in parameters.codecs:
+            if codecs.is_rtx(codec) and str(codec.parameters.get("apt")) == str(self._codec.payloadType):
+                self._rtx_type = codec.payloadType
+        self._extensions.configure(parameters)
+        self.transport._register_rtp_sender(self, parameters)
+        self._tasks = [
+            asyncio.create_task(self._guard(self._run()), name=f"{self.kind} sender"),
+            asyncio.create_task(self._guard(self._report()), name=f"{self.kind} reports"),
+        ]
+
+    async def stop(self) -> None:
+        if self._codec is None:
+            return
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+            self.transport._unregister_rtp_sender(self)
+            await self._send_reports([rtp.RtcpByePacket(sources=[self._ssrc])])
+        self._history.clear()
+
+    async def getStats(self) -> RTCStatsReport:  # noqa: N802 - aiortc's name
+        return RTCStatsReport()
+
+    async def _handle_rtcp_packet(self, packet: Any) -> None:
+        if isinstance(packet, rtp.RtcpRrPacket | rtp.RtcpSrPacket):
+            for report in packet.reports:
+                if report.ssrc == self._ssrc:
+                    self._take_report(report)
+        elif isinstance(packet, rtp.RtcpRtpfbPacket) and packet.fmt == rtp.RTCP_RTPFB_NACK:
+            self.nack += 1
+            for sequence in packet.lost:
+                await self._retransmit(sequence)
+
+    # Sending.
+
+    async def _run(self) -> None:
+        """Makes payloads and transmits them until it is cancelled."""
+        raise NotImplementedError
+
+    async def _guard(self, work: Any) -> None:
+        try:
+            await work
+        except ConnectionError:
+            pass  # the transport is gone; whoever owns the peer hears of it there
+        except Exception:
+            log.exception("The %s sender failed.", self.kind)
+
+    @property
+    def running(self) -> bool:
+        return bool(self._tasks)
+
+    @property
+    def rtp_origin(self) -> int:
+        """The RTP timestamp of pts 0."""
+        return self._origin
+
+    async def _transmit(
+        self, payloads: Iterable[bytes], pts: int, *, marker: bool = True, level: int | None = None
+    ) -> None:
+        """Sends the packets of one frame. `pts` counts `rate` from the media clock's epoch."""
+        assert self._codec is not None
+        timestamp = (self._origin + pts) & 0xFFFFFFFF
+        payloads = list(payloads)
+        for index, payload in enumerate(payloads):
+            packet = rtp.RtpPacket(
+                payload_type=self._codec.payloadType,
+                marker=int(marker and index == len(payloads) - 1),
+                sequence_number=self._sequence,
+                timestamp=timestamp,
+                ssrc=self._ssrc,
+                payload=payload,
+            )
+            packet.extensions.mid = self._mid
+            if level is not None:
+                packet.extensions.audio_level = (False, level)
+            self._sequence = (self._sequence + 1) & 0xFFFF
+            if self._rtx_type is not None:
+                slot = packet.sequence_number % HISTORY_PACKETS
+                self._history[slot] = packet
+                self._repeated.pop(slot, None)
+            await self._send_packet(packet)
+            self._packet_count += 1
+            self._octet_count += len(payload)
+        if self.first_sent is None:
+            self.first_sent = time.monotonic()
+            self._flowing.set()
+
+    async def _send_packet(self, packet: Any) -> None:
+        # Also of a retransmission the time of *this* sending: an old one would look like a delay of the network.
+        packet.extensions.abs_send_time = (aiortc_clock.current_ntp_time() >> 14) & 0xFFFFFF
+        data = packet.serialize(self._extensions)
+        await self.transport._send_rtp(data)
+        self.meter.add(time.monotonic(), len(data))
+
+    async def _retransmit(self, sequence_number: int) -> None:
+        packet = self._history.get(sequence_number % HISTORY_PACKETS)
+        if packet is None or packet.sequence_number != sequence_number or self._rtx_type is None:
+            return
+        slot, now = sequence_number % HISTORY_PACKETS, time.monotonic()
+        if now - self._repeated.get(slot, float("-inf")) < max(REPEAT_S, self.rtt or 0.0):
+            return
+        if self.repeats.bits(now) > MAX_REPEATS * self.meter.bits(now):
+            return
+        self._repeated[slot] = now
+        again = rtp.wrap_rtx(
+            packet, payload_type=self._rtx_type, sequence_number=self._rtx_sequence, ssrc=self._rtx_ssrc
+        )
+        self._rtx_sequence = (self._rtx_sequence + 1) & 0xFFFF
+        self.retransmitted += 1
+        self.repeats.add(now, len(packet.payload))
+        with contextlib.suppress(ConnectionError):
+            await self._send_packet(again)
+
+    # Reports.
+
+    async def _report(self) -> None:
+        await self._flowing.wait()
+        for pause in EARLY_REPORTS_S:
+            await asyncio.sleep(pause)
+            await self._send_report()
+        while True:
+            await asyncio.sleep(random.uniform(*REPORT_S))
+            await self._send_report()
+
+    async def _send_report(self) -> None:
+        now = time.monotonic()
+        ntp = self._clock.ntp(now)
+        self._reports[(ntp >> 16) & 0xFFFFFFFF] = now
+        while len(self._reports) > 16:
+            self._reports.popitem(last=False)
+        info = rtp.RtcpSenderInfo(
+            ntp_timestamp=ntp,
+            rtp_timestamp=(self._origin + round(self._clock.media_s(now) * self.rate)) & 0xFFFFFFFF,
+            packet_count=self._packet_count & 0xFFFFFFFF,
+            octet_count=self._octet_count & 0xFFFFFFFF,
+        )
+        name = rtp.RtcpSourceInfo(ssrc=self._ssrc, items=[(1, self._cname.encode())])
+        await self._send_reports([rtp.RtcpSrPacket(ssrc=self._ssrc, sender_info=info), rtp.RtcpSdesPacket([name])])
+        self.reports_sent += 1
+
+    async def _send_reports(self, packets: list[Any]) -> None:
+        with contextlib.suppress(ConnectionError):
+            await self.transport._send_rtp(b"".join(map(bytes, packets)))
+
+    def _take_report(self, report: Any) -> None:
+        self.reports_received += 1
+        self.loss = report.fraction_lost / 256
+        self.lost = report.packets_lost
+        self.jitter = report.jitter / self.rate
+        sent = self._reports.get(report.lsr)
+        if sent is not None and report.lsr:
+            rtt = max(0.0, time.monotonic() - sent - report.dlsr / 65536)
+            self.rtt = rtt if self.rtt is None else self.rtt * 7 / 8 + rtt / 8
+
+    def stats(self) -> dict[str, Any]:
+        """JSON-able."""
+        now = time.monotonic()
+        return {
+            "kbps": round(self.meter.bits(now) / 1000, 1),
+            "packets_sent": self._packet_count,
+            "bytes_sent": self._octet_count,
+            "nack": self.nack,
+            "retransmitted": self.retransmitted,
+            "rtt_ms": None if self.rtt is None else round(self.rtt * 1000, 1),
+            "loss": round(self.loss, 4),
+            "lost": self.lost,
+            "jitter_ms": None if self.jitter is None else round(self.jitter * 1000, 1),
+        }
+
+
+class SoundSender(MediaSender):
+    """Opus, a packet for each tick of 20 ms."""
+
+    rate = AUDIO_RATE
+
+    def __init__(self, transport: Any, clock: MediaClock) -> None:
+        super().__init__("audio", transport, clock)
+        self._encoder: OpusEncoder | None = OpusEncoder()
+        self._outbox: asyncio.Queue[tuple[int, bytes, int]] = asyncio.Queue(OUTBOX_PACKETS)
+        self.dropped = 0
+
+    def push(self, tick: int, pcm: Pcm) -> None:
+        """960 samples that are due now. Encoded here and now: it takes a tenth of a millisecond."""
+        if not self.running or not self._enabled or self._encoder is None:
+            return
+        data = self._encoder.encode(pcm)
+        try:
+            self._outbox.put_nowait((tick, data, level_dbov(pcm)))
+        except asyncio.QueueFull:
+            self.dropped += 1
+
+    async def _run(self) -> None:
+        marker = True  # the first packet after silence (RFC 3551 §4.1); this stream has no silence later
+        while True:
+            tick, data, level = await self._outbox.get()
+            await self._transmit([data], tick * PACKET_SAMPLES, marker=marker, level=level)
+            marker = False
+
+    async def stop(self) -> None:
+        await super().stop()
+        if self._encoder is not None:
+            self._encoder.close()
+            self._encoder = None

@@ -1,0 +1,1 @@
+"""The outside: HTTP routes, the data channel's protocol, admission, metrics."""

@@ -1,0 +1,36 @@
+"""ICE servers for clients: STUN and TURN URLs, with credentials minted for one session.
+
+The credentials are the time-limited ones that TURN servers check against a shared secret
+(draft-uberti-behave-turn-rest-00): user name "expiry:name", password base64(HMAC-SHA1(secret, user name)).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import time
+from typing import Any
+
+from ..settings import Settings
+
+LIFETIME_S = 6 * 3600
+"""How long minted credentials open a relay: a long conversation and its reconnections."""
+
+
+def turn_credentials(secret: str, now: float, name: str = "avatar") -> tuple[str, str]:
+    """User name and password for a TURN server that shares `secret`; `now` is Unix time in seconds."""
+    username = f"{int(now) + LIFETIME_S}:{name}"
+    digest = hmac.new(secret.encode(), username.encode(), hashlib.sha1).digest()
+    return username, base64.b64encode(digest).decode()
+
+
+def ice_servers(settings: Settings) -> list[dict[str, Any]]:
+    """The list as `RTCConfiguration.iceServers` wants it."""
+    servers: list[dict[str, Any]] = []
+    for url in settings.ice_server:
+        entry: dict[str, Any] = {"urls": [url]}
+        if url.startswith(("turn:", "turns:")) and settings.turn_secret:
+            entry["username"], entry["credential"] = turn_credentials(settings.turn_secret, time.time())
+        servers.append(entry)
+    return servers

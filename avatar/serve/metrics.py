@@ -1,0 +1,80 @@
+"""`/metrics`: what the process counts, in Prometheus' text format."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.process_collector import ProcessCollector
+
+from ..speak.cache import CachingTTS
+from ..turns import STAGES
+
+BUCKETS_S = (0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.3, 2.0, 3.0, 5.0, 10.0)
+"""Around what people notice: 200 ms is human, 800 ms is good, 2 s is what they leave for."""
+
+
+class Metrics:
+    """One registry a process; sessions report to it through `turn`."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.sessions = Gauge("avatar_sessions", "Live sessions", registry=self.registry)
+        self.limit = Gauge("avatar_sessions_limit", "Admission limit", registry=self.registry)
+        self.opened = Gauge("avatar_sessions_opened", "Sessions opened since start", registry=self.registry)
+        self.refused = Gauge("avatar_sessions_refused", "Offers refused for want of room", registry=self.registry)
+        self.tasks = Gauge("avatar_tasks", "Asyncio tasks", registry=self.registry)
+        self.threads = Gauge("avatar_threads", "Threads", registry=self.registry)
+        self.files = Gauge("avatar_open_files", "Open file descriptors", registry=self.registry)
+        self.frames = Gauge("avatar_frames_sent", "Pictures sent by live sessions", registry=self.registry)
+        self.dropped = Gauge("avatar_frames_dropped", "Pictures dropped by live sessions", registry=self.registry)
+        self.cache_hits = Gauge("avatar_voice_cache_hits", "Clauses spoken from memory", registry=self.registry)
+        self.cache_misses = Gauge("avatar_voice_cache_misses", "Clauses synthesised", registry=self.registry)
+        self.cache_bytes = Gauge("avatar_voice_cache_bytes", "Sound kept in memory", registry=self.registry)
+        self.turns = Counter(
+            "avatar_turns", "Turns by kind and end", ["kind", "interrupted", "failed"], registry=self.registry
+        )
+        self.stages = Histogram(
+            "avatar_turn_stage_seconds",
+            "A turn's stages, after the end of the user's speech",
+            ["stage"],
+            buckets=BUCKETS_S,
+            registry=self.registry,
+        )
+
+    def turn(self, record: dict[str, Any]) -> None:
+        """Counts a finished turn."""
+        self.turns.labels(record["kind"], str(record["interrupted"]).lower(), str(bool(record["error"])).lower()).inc()
+        for stage in STAGES:
+            if record[stage] is not None:
+                self.stages.labels(stage).observe(max(0.0, record[stage]) / 1000)
+
+    def render(self, sessions: Any, voice: CachingTTS | None) -> bytes:
+        """The text for a scraper, with the gauges read now; `voice` is None until one is loaded."""
+        if voice is not None:
+            self.cache_hits.set(voice.hits)
+            self.cache_misses.set(voice.misses)
+            self.cache_bytes.set(voice.size)
+        live = sessions.all()
+        self.sessions.set(len(live))
+        self.limit.set(sessions.limit)
+        self.opened.set(sessions.opened)
+        self.refused.set(sessions.refused)
+        self.tasks.set(len(asyncio.all_tasks()))
+        self.threads.set(threading.active_count())
+        self.files.set(_open_files())
+        stats = [session.peer.stats() for session in live if session.peer is not None]
+        self.frames.set(sum(row.get("frames_sent", 0) for row in stats))
+        self.dropped.set(sum(row.get("frames_dropped", 0) for row in stats))
+        return generate_latest(self.registry)
+
+
+def _open_files() -> int:
+    try:
+        return len(os.listdir("/proc/self/fd"))
+    except OSError:  # not a Linux
+        return -1

@@ -1,0 +1,353 @@
+"""One conversation: the peer, the tasks, the state, the history.
+
+    hear ──▶ inbox (bounded) ──▶ converse: one turn at a time ──▶ playout ──▶ peer
+
+Everything a session starts lives in the one task group of `run`, and ends in its one `finally`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from .clock import SLOT_S, SLOTS_PER_S, MediaClock
+from .conversation import Conversation
+from .engines import Engines
+from .errors import AtCapacity, AvatarError, Invalid
+from .events import AvatarSpeech, Caption, Event, Interrupted, Notice, SessionChanged, State, StateChanged
+from .face.stage import Stage
+from .listening import Listener
+from .play.peer import Peer
+from .play.playout import Playout
+from .seams import Rig
+from .tunables import Tunables, update
+from .turns import Request, new_id
+from .types import I420, Frame, Pcm, Slice, Turn
+
+log = logging.getLogger(__name__)
+
+CONNECT_S = 30.0
+"""An offer that is never followed up by a connection frees its place after this long."""
+IDLE_S = 1800.0
+"""A session in which nobody has said anything for this long ends."""
+WAITING_TURNS = 8
+"""Requests that may queue behind the running turn; one more is refused."""
+TURNS_KEPT = 20
+"""Waterfalls shown by `GET /sessions/{id}`."""
+
+
+class Session:
+    """Owns one peer connection and everything that lives as long as it."""
+
+    def __init__(
+        self,
+        engines: Engines,
+        tunables: Tunables,
+        clock: MediaClock,
+        *,
+        greeting: str,
+        on_turn: Callable[[dict[str, Any]], None],
+    ) -> None:
+        self.id = new_id()
+        self._seed = int(self.id, 16) & 0x7FFFFFFF
+        self.created = self._attached = time.monotonic()
+        self.clock = clock
+        self.tunables = tunables
+        self.state: State = "idle"
+        self.turns: deque[dict[str, Any]] = deque(maxlen=TURNS_KEPT)
+        self.why_ended = ""
+        self.peer: Peer | None = None
+        self.on_event: Callable[[Event], None] = lambda event: None
+        """Where the session's events go."""
+        self.on_text: Callable[[str], None] = lambda text: None
+        """What the peer says on its data channel."""
+        self.rig: Rig | None = None
+        self.stage: Stage | None = None
+        self.playout = Playout(self.clock, self, self._idle, self._on_slice)
+        self.inbox: asyncio.Queue[Request] = asyncio.Queue(WAITING_TURNS)
+        self.last_activity = time.monotonic()
+        self._engines = engines
+        self._greeting = greeting
+        self._on_turn = on_turn
+        self._conversation = Conversation(self, engines)
+        self._listener = Listener(self, engines)
+        self._new_peer = asyncio.Event()
+        self._end = asyncio.Event()
+        self._shown_turn: str | None = None
+        self.user_speaking = False
+
+    # -- what the routes and the data channel ask for --------------------------------------------------------------
+
+    def attach(self, peer: Peer) -> None:
+        """Takes a peer: the first one, or one that replaces it on the same session."""
+        self.peer = peer
+        self._attached = time.monotonic()
+        self._new_peer.set()
+
+    def end(self, why: str) -> None:
+        """Ends the session soon; harmless when repeated."""
+        if not self._end.is_set():
+            self.why_ended = why
+            self._end.set()
+
+    def update(self, changes: Mapping[str, Any]) -> Tunables:
+        """Takes live changes, all or none. Raises `Invalid`, or `NotFound` for an avatar that is not there."""
+        tunables = update(self.tunables, changes, live=True)
+        recast = tunables.avatar != self.tunables.avatar
+        if recast or tunables.voice != self.tunables.voice:
+            self._engines.check(tunables)
+        self.tunables = tunables
+        if self.stage is not None:
+            self.stage.tune(tunables)
+        if self.peer is not None:
+            self.peer.set_bitrate(tunables.bitrate_kbps)
+        self._conversation.tuned()
+        if recast and not self._conversation.busy:
+            with contextlib.suppress(asyncio.QueueFull):  # a turn that waits brings it on the stage as well
+                self.inbox.put_nowait(Request("recast", time.monotonic()))
+        self.outbox(SessionChanged(self.effective()))
+        return tunables
+
+    def ask(self, request: Request, *, interrupt: bool) -> str:
+        """Queues a turn; with `interrupt` it replaces what runs and what waits. Returns the turn's id."""
+        if self.tunables.mode == "speak" and request.kind == "user":
+            raise Invalid(
+                "This session only speaks what it is given: open one with mode converse to talk to it.", field="as"
+            )
+        self.last_activity = time.monotonic()
+        if interrupt:
+            self.interrupt(request.began)
+        try:
+            self.inbox.put_nowait(request)
+        except asyncio.QueueFull:
+            raise AtCapacity(
+                f"{WAITING_TURNS} turns wait already; let some be spoken first.", code="turns_waiting", retry_after_s=5
+            ) from None
+        return request.turn_id
+
+    def interrupt(self, onset: float, *, by_voice: bool = False) -> Interrupted | None:
+        """Stops the running turn now, silence first, then the engines; what waits to be said is not said either. What
+        the user has said is answered still when it is the user's own voice that interrupts. `onset` is the moment
+        (monotonic seconds) that asked for it. None when no turn runs."""
+        waiting = [self.inbox.get_nowait() for _ in range(self.inbox.qsize())]
+        for request in waiting:
+            if request.kind == "recast" or (by_voice and request.kind == "user"):
+                self.inbox.put_nowait(request)
+            else:
+                self._conversation.dropped(request)
+        return self._conversation.interrupt(onset)
+
+    def snapshot(self) -> dict[str, Any]:
+        """State, effective tunables, transport statistics and the last turns, as JSON."""
+        return {
+            "session_id": self.id,
+            "state": self.state,
+            "age_s": round(time.monotonic() - self.created, 1),
+            "session": self.effective(),
+            "ignored": sorted(self._engines.face.ignores) if self._engines.face_ready.is_set() else [],
+            "transport": self.peer.stats() if self.peer is not None else {},
+            "playout": {
+                "media_s": round(self.clock.media_s(), 2) if self.clock.running else 0.0,
+                "queued": self.playout.queued,
+                "jumps": self.playout.jumps,
+                "held": self.playout.held,
+                "starved": self.playout.starved,
+            },
+            "turns": list(self.turns),
+        }
+
+    def effective(self) -> dict[str, Any]:
+        """The tunables as they hold, with what was negotiated and what the face has no use for."""
+        values = self.tunables.as_json()
+        if self.peer is not None:
+            values["codec"] = self.peer.codec or None
+        if self._engines.face_ready.is_set():
+            values["ignored"] = sorted(self._engines.face.ignores)
+        if self.tunables.fps > SLOTS_PER_S:
+            values["notes"] = {"fps": f"Pictures are paired with 40 ms of sound, so {SLOTS_PER_S} a second are sent."}
+        return values
+
+    # -- what the turn and the listener tell -----------------------------------------------------------------------
+
+    def enter(self, state: State) -> None:
+        if state != self.state:
+            self.state = state
+            self.outbox(StateChanged(state))
+
+    def outbox(self, event: Event) -> None:
+        """Tells the client."""
+        self.on_event(event)
+
+    def user_spoke(self, speaking: bool) -> None:
+        """The user's voice began or ended."""
+        self.user_speaking = speaking
+        self.last_activity = time.monotonic()
+        if not self._conversation.busy:
+            self.enter("listening" if speaking else "idle")
+
+    def turn_ended(self, turn: Turn, record: dict[str, Any]) -> None:
+        self.last_activity = time.monotonic()
+        self.turns.append(record)
+        self._on_turn(record)
+        log.info(
+            "session %s turn %s: %s", self.id, turn.id, {k: v for k, v in record.items() if not k.endswith("_text")}
+        )
+
+    # -- the output of playout -------------------------------------------------------------------------------------
+
+    def send_picture(self, slot: int, i420: I420 | None) -> None:
+        if self.peer is not None:
+            self.peer.send_picture(slot, i420)
+
+    def send_sound(self, tick: int, pcm: Pcm) -> None:
+        if self.peer is not None:
+            self.peer.send_sound(tick, pcm)
+
+    async def _idle(self, shown: int) -> Frame | None:
+        assert self.stage is not None
+        self.stage.level = self._listener.level
+        return await self.stage.idle(shown)
+
+    def _on_slice(self, piece: Slice, slot: int) -> None:
+        assert piece.turn_id is not None
+        if self._shown_turn != piece.turn_id:
+            self._shown_turn = piece.turn_id
+            self._conversation.first_sent(piece.turn_id)
+            self.outbox(AvatarSpeech(piece.turn_id, speaking=True))
+            self.enter("speaking")
+        if piece.clause_start:
+            start = slot * SLOT_S
+            length = self.playout.length_s(piece.clause)
+            self.outbox(Caption(piece.turn_id, piece.text, round(start, 3), round(start + length, 3)))
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    async def peer_replaced(self, old: Peer) -> None:
+        """Returns when another peer than `old` is attached."""
+        while self.peer is old:
+            await self._new_peer.wait()
+
+    async def run(self) -> None:
+        """Lives until the peer is gone, `end` is called, nobody connects, or nothing happens for long. Cancellable."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._watch(), name=f"session {self.id} watch")
+                group.create_task(self._texts(), name=f"session {self.id} texts")
+                await self._perform(group)
+        except* _Ended:
+            pass
+        except* Exception:
+            self.end("it failed")
+            raise
+        finally:
+            await self._close()
+
+    async def _perform(self, group: asyncio.TaskGroup) -> None:
+        """Starts what needs the peer and the engines, in the order in which they become there."""
+        await self._engines.face_ready.wait()
+        face = self._engines.face
+        try:
+            self.rig = await face.rig(self.tunables.avatar)
+        except AvatarError as error:  # removed since the offer, or a picture that cannot be moved
+            self.outbox(Notice(error.message))
+            self.tunables = replace(self.tunables, avatar=Tunables().avatar)
+            self.rig = await face.rig(self.tunables.avatar)
+        self.stage = Stage(face, self.rig, self.tunables, self._seed, self._engines.pool)
+        await self._connected()
+        group.create_task(self.playout.run(), name=f"session {self.id} playout")
+        await (self._engines.ready if self.tunables.mode == "converse" else self._engines.tts_ready).wait()
+        if self.tunables.mode == "converse":
+            group.create_task(self._listener.run(), name=f"session {self.id} listen")
+        if self.tunables.greet and self.tunables.mode == "converse":
+            with contextlib.suppress(AtCapacity):  # so much waits to be said already that nobody needs a greeting
+                self.ask(Request("greeting", time.monotonic(), text=self._greeting), interrupt=False)
+        group.create_task(self._conversation.run(), name=f"session {self.id} converse")
+
+    async def change_avatar(self) -> None:
+        """Brings the portrait that the tunables name on the stage; called between turns."""
+        assert self.stage is not None
+        rig = await self._engines.face.rig(self.tunables.avatar)
+        if rig is not self.rig:
+            self.rig = rig
+            await self.stage.recast(rig, self.tunables, self._seed)
+
+    async def _texts(self) -> None:
+        while True:
+            peer = self.peer
+            assert peer is not None
+            async for text in peer.texts():
+                self.on_text(text)
+            await self.peer_replaced(peer)
+
+    async def _connected(self) -> None:
+        """Returns when a peer is connected: the first one, or one that took its place."""
+        while True:
+            peer = self.peer
+            assert peer is not None
+            replaced = asyncio.create_task(self.peer_replaced(peer))
+            connected = asyncio.create_task(peer.connected.wait())
+            try:
+                await asyncio.wait({replaced, connected}, return_when=asyncio.FIRST_COMPLETED)
+                if connected.done():
+                    return
+            finally:
+                replaced.cancel()
+                connected.cancel()
+
+    async def _watch(self) -> None:
+        """Raises `_Ended` when the session is over; that cancels everything else in the group."""
+        end = asyncio.create_task(self._end.wait())
+        try:
+            while True:
+                if self.peer is None:
+                    raise _Ended
+                self._new_peer.clear()
+                replaced = asyncio.create_task(self._new_peer.wait())
+                closed = asyncio.create_task(self.peer.closed.wait())
+                await asyncio.wait(
+                    {end, replaced, closed}, timeout=self._patience(), return_when=asyncio.FIRST_COMPLETED
+                )
+                done = end.done(), replaced.done(), closed.done()
+                replaced.cancel()
+                closed.cancel()
+                if done[0]:
+                    raise _Ended
+                if done[1]:
+                    continue
+                if done[2]:
+                    self.end("the connection is gone")
+                elif not self.peer.connected.is_set() and self._patience() <= 0:
+                    self.end(f"nobody connected within {CONNECT_S:g} s")
+                elif self._patience() <= 0:
+                    self.outbox(Notice("Nobody has said anything for half an hour; the session has ended.", fatal=True))
+                    self.end("nobody said anything")
+        finally:
+            end.cancel()
+
+    def _patience(self) -> float:
+        """Seconds that may pass before the session ends by itself."""
+        now = time.monotonic()
+        if self.peer is None or not self.peer.connected.is_set():
+            return max(0.0, self._attached + CONNECT_S - now)
+        if self.state != "idle":
+            return IDLE_S
+        return max(0.0, self.last_activity + IDLE_S - now)
+
+    async def _close(self) -> None:
+        self.end("the server stopped")
+        await self._conversation.close()
+        if self.stage is not None:
+            await self.stage.close()
+        if self.peer is not None:
+            await self.peer.close()
+        log.info("session %s ended: %s", self.id, self.why_ended)
+
+
+class _Ended(Exception):
+    """Carries the end of a session out of its task group."""

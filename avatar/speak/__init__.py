@@ -1,0 +1,1 @@
+"""The voice: text in, spoken clauses out."""

@@ -1,0 +1,1 @@
+"""What is fetched and never committed. `python -m checkpoints.fetch` brings it; `README.md` says what it is."""

@@ -1,0 +1,32 @@
+"""Moods that a face can be in, by the names that the neural face uses too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Emotion:
+    """What a mood adds to a face's life. Lips keep following speech."""
+
+    smile: float = 0.0
+    """Added to the smile, -1 to 1."""
+    brow: float = 0.0
+    """Added to the brows, -1 to 1."""
+    lids: float = 0.0
+    """Least closure of the lids, 0 to 1: narrowed eyes."""
+    pitch: float = 0.0
+    """Degrees that the head hangs."""
+
+
+EMOTIONS: Final[dict[str, Emotion]] = {
+    "angry": Emotion(smile=-0.35, brow=-0.8, lids=0.12, pitch=0.8),
+    "disgust": Emotion(smile=-0.45, brow=-0.4, lids=0.2),
+    "fear": Emotion(smile=-0.2, brow=0.7, pitch=-0.8),
+    "happy": Emotion(smile=0.6, brow=0.2, lids=0.06),
+    "neutral": Emotion(),
+    "sad": Emotion(smile=-0.5, brow=0.3, lids=0.14, pitch=2.0),
+    "surprise": Emotion(smile=0.1, brow=1.0, pitch=-1.2),
+    "contempt": Emotion(smile=0.15, brow=-0.2, lids=0.16, pitch=-1.5),
+}

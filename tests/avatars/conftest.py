@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from avatar.face.avatars import AvatarStore
+from checkpoints.fetch import ENTRIES, HERE, FetchError, fetch
+from tests.absent import absent
+
+
+@pytest.fixture(scope="session")
+def models_dir() -> Path:
+    """The face networks, fetched where they are not there yet."""
+    try:
+        fetch(next(entry for entry in ENTRIES if entry.name == "face"))
+    except FetchError as error:
+        absent(f"the face models cannot be had: {error}")
+    return HERE / "face"
+
+
+@pytest.fixture(scope="session")
+def photo() -> bytes:
+    return (Path(__file__).parents[1] / "portrait" / "pictures" / "astronaut.jpg").read_bytes()
+
+
+@pytest.fixture
+def open_store(tmp_path: Path, models_dir: Path) -> Iterator[Callable[[], AvatarStore]]:
+    """Opens a store on one and the same directory, as a restarted server does."""
+    stores: list[AvatarStore] = []
+
+    def opened() -> AvatarStore:
+        stores.append(AvatarStore(tmp_path / "avatars", models_dir))
+        return stores[-1]
+
+    yield opened
+    for store in stores:
+        store.close()

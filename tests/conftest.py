@@ -1,0 +1,43 @@
+"""Fixtures that more than one room uses. A room's own live beside its tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The long tests run by `make soak` alone; an option in pyproject.toml would be undone by anyone's own `-m`."""
+    if "soak" not in config.option.markexpr:
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("soak")])
+        items[:] = [item for item in items if not item.get_closest_marker("soak")]
+
+
+@pytest.fixture(scope="session")
+def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real language model with random weights, 0.4 MB."""
+    from tests.think.tiny_gguf import build
+
+    return build(tmp_path_factory.mktemp("gguf") / "tiny.gguf")
+
+
+@pytest.fixture(scope="session")
+def chat_server(tiny_gguf: Path) -> Iterator[str]:
+    """Base URL of a real OpenAI-compatible server (llama.cpp's) that streams the tiny model's nonsense."""
+    import xllamacpp
+
+    params: Any = xllamacpp.CommonParams()
+    params.model.path = str(tiny_gguf)
+    params.hostnames = ["127.0.0.1"]
+    params.port = 0
+    params.n_ctx = 8192
+    params.n_parallel = 4
+    params.kv_unified = True
+    params.cpuparams.n_threads = 1  # more would spin at barriers on a busy machine
+    params.verbosity = -1
+    server = xllamacpp.Server(params)
+    yield f"{server.listening_address}/v1"
+    del server

@@ -1,0 +1,138 @@
+"""The way of the user's voice: unbroken, in mono, dated in samples."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from avatar.play.receive import ClientPeer
+from tests.play.pairs import TONE, Pair, connected
+
+
+async def speak(pair: Pair, ticks: range) -> None:
+    """Sends a tone when it is due, as a microphone does."""
+    began = time.monotonic() - ticks.start * 0.02
+    for tick in ticks:
+        await asyncio.sleep(began + tick * 0.02 - time.monotonic())
+        pair.client.send_microphone(tick, TONE)
+
+
+def intercept(pair: Pair, act: Callable[[int, Any, Callable[[Any], Any]], Any]) -> None:
+    """Every packet of the microphone goes through `act(n, packet, send)`."""
+    mouth: Any = pair.client._mouth
+    real = mouth._send_packet
+    count = 0
+
+    async def send(packet: Any) -> None:
+        nonlocal count
+        count += 1
+        await act(count - 1, packet, real)
+
+    mouth._send_packet = send
+
+
+def heard(pair: Pair) -> np.ndarray:
+    """All chunks as one stream, which must have no gap."""
+    position = 0
+    for chunk in pair.chunks:
+        assert (chunk.start, chunk.rate, len(chunk.pcm)) == (position, 48_000, 960)
+        position = chunk.end
+    return np.concatenate([chunk.pcm for chunk in pair.chunks]).astype(float)
+
+
+def loudness(pcm: np.ndarray) -> np.ndarray:
+    """RMS of each 20 ms."""
+    return np.asarray(np.sqrt(np.mean(pcm.reshape(-1, 960) ** 2, axis=1)))
+
+
+async def test_the_voice_arrives_whole() -> None:
+    async with connected(ClientPeer(microphone=True)) as pair:
+        assert pair.peer.has_microphone
+        await speak(pair, range(60))
+        await pair.until(lambda: len(pair.chunks) >= 60)
+        pcm = heard(pair)[10 * 960 : 60 * 960]
+        spectrum = np.abs(np.fft.rfft(pcm))
+        assert abs(spectrum.argmax() * 48_000 / len(pcm) - 1000) < 25
+        assert loudness(pcm).min() > 3000
+
+
+async def test_lost_packets_are_bridged_and_leave_no_lag() -> None:
+    async def lose(n: int, packet: Any, send: Callable[[Any], Any]) -> None:
+        if n not in (20, 40, 41):
+            await send(packet)
+
+    async with connected(ClientPeer(microphone=True)) as pair:
+        intercept(pair, lose)
+        await speak(pair, range(80))
+        await pair.until(lambda: len(pair.chunks) >= 80)
+        pcm = heard(pair)
+        stats = pair.peer.stats()["microphone"]
+        assert stats["concealed_ms"] == 60
+        assert stats["packets_lost"] == 3
+        quiet = np.flatnonzero(loudness(pcm[10 * 960 : 80 * 960]) < 500)
+        assert len(quiet) == 0  # concealed, not silent
+        assert len(pair.chunks) <= 81  # every packet took its own place, none was added
+
+
+async def test_packets_that_overtake_each_other_are_put_in_order() -> None:
+    kept: list[Any] = []
+
+    async def swap(n: int, packet: Any, send: Callable[[Any], Any]) -> None:
+        if n % 10 == 5:
+            kept.append(packet)
+            return
+        await send(packet)
+        while kept:
+            await send(kept.pop())
+        if n % 10 == 7:
+            await send(packet)  # twice
+
+    async with connected(ClientPeer(microphone=True)) as pair:
+        intercept(pair, swap)
+        await speak(pair, range(60))
+        await pair.until(lambda: len(pair.chunks) >= 60)
+        assert loudness(heard(pair)[10 * 960 : 60 * 960]).min() > 3000
+        stats = pair.peer.stats()["microphone"]
+        assert stats["packets_received"] == 60
+        assert stats["concealed_ms"] <= 20 * stats["late"]
+
+
+async def test_time_goes_on_while_the_microphone_is_still() -> None:
+    async with connected(ClientPeer(microphone=True)) as pair:
+        await speak(pair, range(20))
+        await pair.until(lambda: len(pair.chunks) >= 20)
+        await pair.until(lambda: len(pair.chunks) >= 70)  # a second of nothing
+        pcm = heard(pair)
+        assert np.all(pcm[25 * 960 :] == 0)
+        await speak(pair, range(20, 40))
+        count = len(pair.chunks)
+        await pair.until(lambda: loudness(heard(pair))[count - 10 :].max() > 3000)
+        assert pair.peer.stats()["microphone"]["filled_ms"] >= 900
+
+
+async def test_the_stream_ends_with_the_connection() -> None:
+    async with connected(ClientPeer(microphone=True)) as pair:
+        await speak(pair, range(10))
+        await pair.until(lambda: len(pair.chunks) >= 10)
+        await pair.client.close()
+        await asyncio.wait_for(pair.peer.closed.wait(), 10)
+        await asyncio.wait_for(asyncio.gather(*pair.readers), 5)
+
+
+async def test_a_listener_that_does_not_come_costs_no_memory() -> None:
+    async with connected(ClientPeer(microphone=True)) as pair:
+        for reader in pair.readers:
+            reader.cancel()
+        await asyncio.wait(pair.readers)
+        pair.readers = []
+        microphone = pair.peer._microphone
+        for _ in range(700):
+            microphone._append(TONE)
+        assert len(microphone._chunks) == 500
+        assert microphone.dropped == 200
+        first = await anext(pair.peer.microphone())
+        assert first.start == 200 * 960

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from avatar.think.history import DEFAULT_ROLE, SPEECH_RULES, History, system_prompt
+from avatar.types import Message
+
+
+def said(history: History) -> list[tuple[str, str]]:
+    return [(m.role, m.text) for m in history.messages()[1:]]
+
+
+def test_the_head_says_how_to_speak_in_which_language_and_role() -> None:
+    assert SPEECH_RULES in system_prompt(None) and DEFAULT_ROLE in system_prompt(None)
+    assert "Japanese" in system_prompt(None, "ja-JP")
+    assert system_prompt("You are a pirate.").endswith("You are a pirate.")
+    assert DEFAULT_ROLE not in system_prompt("You are a pirate.")
+
+
+def test_a_turn_after_the_other() -> None:
+    history = History(None)
+    history.add_user(" Hello ")
+    history.add_assistant("Hi.")
+    history.add_user("   ")
+    history.add_user("How are you?")
+    assert said(history) == [("user", "Hello"), ("assistant", "Hi."), ("user", "How are you?")]
+
+
+def test_what_was_heard_replaces_what_was_generated() -> None:
+    history = History(None)
+    history.add_user("Tell me a story.")
+    history.add_assistant("Once upon a time there was a king who")
+    history.replace_last_assistant("Once upon a time")
+    history.add_user("Stop.")
+    assert said(history) == [("user", "Tell me a story."), ("assistant", "Once upon a time"), ("user", "Stop.")]
+
+
+def test_nothing_heard_leaves_the_turn_unanswered_and_joins_it_with_the_next() -> None:
+    history = History(None)
+    history.add_user("Tell me")
+    history.add_assistant("Sure, once")
+    history.replace_last_assistant("")
+    history.add_user("a story.")
+    assert said(history) == [("user", "Tell me\na story.")]
+
+
+def test_only_the_last_thing_said_is_replaced() -> None:
+    history = History(None)
+    history.add_user("Hello")
+    history.add_assistant("Hi.")
+    history.add_assistant("By the way, it rains.")
+    history.replace_last_assistant("By the way")
+    assert said(history) == [("user", "Hello"), ("assistant", "Hi.\nBy the way")]
+
+
+def test_a_revised_utterance_replaces_the_unanswered_one() -> None:
+    history = History(None)
+    history.add_user("What is")
+    history.replace_last_user("What is the time?")
+    assert said(history) == [("user", "What is the time?")]
+    history.add_assistant("Noon.")
+    history.replace_last_user("And the date?")
+    assert said(history)[-1] == ("user", "And the date?")
+
+
+def test_a_greeting_goes_into_the_head() -> None:
+    history = History(None)
+    history.add_assistant("Hello! I am listening.")
+    history.replace_last_assistant("Hello!")
+    history.add_user("Hi")
+    assert history.messages()[0].text.endswith("You opened the conversation by saying: Hello!")
+    assert said(history) == [("user", "Hi")]
+
+
+def test_new_instructions_change_the_head_alone() -> None:
+    history = History("A")
+    history.add_user("Hi")
+    before = history.messages()
+    history.instruct("B", "ja")
+    assert history.messages()[1:] == before[1:]
+    assert history.messages()[0].text == system_prompt("B", "ja")
+
+
+@given(st.lists(st.tuples(st.text(min_size=1, max_size=30), st.text(max_size=60)), max_size=60))
+def test_the_bounds_hold_and_the_newest_turn_stays(turns: list[tuple[str, str]]) -> None:
+    history = History(None, max_chars=200, max_turns=6)
+    for user, assistant in turns:
+        history.add_user(user)
+        history.add_assistant(assistant)
+        rest = history.messages()[1:]
+        assert len(rest) <= 12
+        assert sum(len(m.text) for m in rest) <= 200 + len(rest)
+        if user.strip():
+            spoken = [m for m in rest if m.role == "user"]
+            assert spoken[-1].text.endswith(user.strip())
+
+
+def test_between_trims_the_history_only_grows_and_trims_are_rare() -> None:
+    history = History(None, max_chars=10_000, max_turns=8)
+    trims = 0
+    before = history.messages()
+    for number in range(100):
+        history.add_user(f"question {number}")
+        history.add_assistant(f"answer {number}")
+        after = history.messages()
+        trims += after[: len(before)] != before
+        before = after
+    assert 0 < trims <= 100 / 4
+
+
+class Conversation(RuleBasedStateMachine):
+    """Whatever order a session calls in, a chat template gets what it insists on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.history = History("Be brief.", max_chars=300, max_turns=5)
+
+    @rule(text=st.text(max_size=40))
+    def user(self, text: str) -> None:
+        self.history.add_user(text)
+
+    @rule(text=st.text(max_size=40))
+    def revised(self, text: str) -> None:
+        self.history.replace_last_user(text)
+
+    @rule(text=st.text(max_size=80))
+    def assistant(self, text: str) -> None:
+        self.history.add_assistant(text)
+
+    @rule(text=st.text(max_size=20))
+    def interrupted(self, text: str) -> None:
+        self.history.replace_last_assistant(text)
+
+    @invariant()
+    def alternates_after_one_system_message(self) -> None:
+        messages = self.history.messages()
+        assert [m.role for m in messages[:2]] in (["system"], ["system", "user"])
+        assert all(a.role != b.role for a, b in pairwise(messages))
+        assert all(isinstance(m, Message) and m.text.strip() for m in messages)
+        assert self.history.messages() == messages
+
+
+TestConversation = Conversation.TestCase

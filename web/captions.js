@@ -1,0 +1,73 @@
+// What the avatar is saying, shown while it is heard.
+
+/** How far a caption may lie ahead of the picture before its time is taken for wrong and it is shown at once. */
+const FARTHEST_S = 30;
+/** How long the last words stay after they were spoken. */
+const LINGER_MS = 2500;
+/** How often the time is read while a caption waits: a few pictures' worth. */
+const TICK_MS = 100;
+
+export class Captions extends EventTarget {
+  #line;
+  #time;
+  #waiting = [];
+  #timer = null;
+  #clear = null;
+
+  /** `line` is the element to write into; `time()` the media time in seconds on the screen, or null. */
+  constructor(line, time) {
+    super();
+    this.#line = line;
+    this.#time = time;
+  }
+
+  /** A `caption` message. It is shown, and told as a "spoken" event, when its sound is heard. */
+  add(caption) {
+    this.#waiting.push(caption);
+    this.#tick();
+  }
+
+  /** The turn was cut: what has not been heard of it never will be. */
+  cut(turnId) {
+    this.#waiting = this.#waiting.filter((caption) => caption.turn_id !== turnId);
+    this.#hideSoon();
+  }
+
+  /** Nobody speaks any more. */
+  clear() {
+    clearTimeout(this.#timer);
+    clearTimeout(this.#clear);
+    this.#timer = this.#clear = null;
+    this.#waiting = [];
+    this.#line.textContent = "";
+  }
+
+  #tick() {
+    clearTimeout(this.#timer);
+    while (this.#waiting.length && this.#wait(this.#waiting[0]) <= 0) this.#show(this.#waiting.shift());
+    if (this.#waiting.length) {
+      this.#timer = setTimeout(() => this.#tick(), Math.min(TICK_MS, this.#wait(this.#waiting[0])));
+    }
+  }
+
+  /** Milliseconds until the caption's sound. */
+  #wait(caption) {
+    const now = this.#time();
+    if (now === null || typeof caption.start_s !== "number") return 0;
+    const ahead = caption.start_s - now;
+    return ahead > FARTHEST_S ? 0 : ahead * 1000;
+  }
+
+  #show(caption) {
+    this.#line.textContent = caption.text;
+    this.dispatchEvent(new CustomEvent("spoken", { detail: caption }));
+    this.#hideSoon(Math.max(0, (caption.end_s - caption.start_s) * 1000 || 0));
+  }
+
+  #hideSoon(spoken = 0) {
+    clearTimeout(this.#clear);
+    this.#clear = setTimeout(() => {
+      this.#line.textContent = "";
+    }, spoken + LINGER_MS);
+  }
+}
