@@ -40,7 +40,7 @@ const settings = new Settings($("settings"));
 const stats = new StatsReader();
 const overlay = new Overlay($("stats"), () => toggleStats(false));
 const tabs = new Tabs(document.querySelector('[role="tablist"]'));
-const call = new Call(() => settings.chosen);
+const call = new Call(() => settings.wanted());
 const portraits = new Portraits($("portrait"), () => call.active);
 
 /** What the page knows beyond its parts. */

@@ -151,7 +151,7 @@ export class Settings extends EventTarget {
       error,
     );
     control.describe(`${id}-effect ${id}-effective ${id}-error`);
-    this.#rows.set(name, { control, error, effective, timer: null, pending: false });
+    this.#rows.set(name, { control, error, effective, timer: null, commit: null, pending: false });
     return row;
   }
 
@@ -166,6 +166,7 @@ export class Settings extends EventTarget {
     const row = this.#rows.get(name);
     const spec = this.#config.tunables[name];
     clearTimeout(row.timer);
+    row.commit = null;
     const problem = objection(name, spec, value);
     if (problem) {
       this.#errors.set(name, problem);
@@ -175,7 +176,18 @@ export class Settings extends EventTarget {
     this.#errors.delete(name);
     row.pending = Boolean(this.#effective) && spec.live;
     this.#mark(name);
-    row.timer = setTimeout(() => this.choose(name, value), SETTLE_MS);
+    row.commit = () => {
+      clearTimeout(row.timer);
+      row.commit = null;
+      this.choose(name, value);
+    };
+    row.timer = setTimeout(row.commit, SETTLE_MS);
+  }
+
+  /** What a new session is asked for, with what was changed a moment ago and has not settled yet. */
+  wanted() {
+    for (const row of this.#rows.values()) row.commit?.();
+    return this.chosen;
   }
 
   #reset() {
