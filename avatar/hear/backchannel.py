@@ -28,21 +28,29 @@ class Backchannel(Enum):
 
 _CONTINUERS = (
     # English
-    "a?ha uh+huh a+ha m+ h+m+ m+h+m+ m+hu+m+ hu+m+ hu+h+ u+h+ u+m+ e+r+m* a+h+ o+h+ o+ h+a+h* ooh+ aw+ wow+ gosh whoa+ "
+    "a?ha uh+huh a+ha m+ h+m+ m+h+m+ m+hu+m+ hu+m+ hu+h+ u+h+ u+m+ e+r+m* a+h+ o+h+ o+ h+a+h* ooh+ aw+ wow+ gosh "
+    "whoa+ "
     "(i|oh_i|ah_i)_see interesting really no_way cool nice great amazing oh_(my|dear|no|wow) my_god good_grief "
-    "of_course exactly indeed totally absolutely fair_enough makes_sense that_makes_sense how_(nice|interesting|funny) "
+    "of_course exactly indeed totally absolutely fair_enough makes_sense that_makes_sense "
+    "how_(nice|interesting|funny) "
     "ha(_?ha)+ he(_?he)+ heh lol is_(it|that_so|that_right) "
     # Japanese, in kana after long vowels and small tsu are taken away
-    "ん+ (ふ+む)+ ふ+ん へえ* ほ+う* ほほう あ+ お+ わ+ や+ (そう|そ)(か|かあ|なん(だ|です)(か|ね)?|です(か|ね)|だ(ね|よね)|だたん(だ|です(か|ね)?)) "
-    "なるほど(ね|ですね|です)? (本当|ほんと|ほんとう)(に|です(か|ね)?|だ)? まじ(で|か|ですか)? すごい(ね|ですね|な)? すげえ? さすが(です(ね)?)? "
-    "(確か|たしか)に(ね)? ですよね だよね ですね そうそう そうですよね そうだよね 面白い(ね|ですね)? おもしろい(ね|ですね)? いいね いいですね (は)+ (あは|うふ|えへ|ふ)+ "
+    "ん+ (ふ+む)+ ふ+ん へえ* ほ+う* ほほう あ+ お+ わ+ や+ "
+    "(そう|そ)(か|かあ|なん(だ|です)(か|ね)?|です(か|ね)|だ(ね|よね)|だたん(だ|です(か|ね)?)) "
+    "なるほど(ね|ですね|です)? (本当|ほんと|ほんとう)(に|です(か|ね)?|だ)? まじ(で|か|ですか)? "
+    "すごい(ね|ですね|な)? すげえ? さすが(です(ね)?)? "
+    "(確か|たしか)に(ね)? ですよね だよね ですね そうそう そうですよね そうだよね 面白い(ね|ですね)? "
+    "おもしろい(ね|ですね)? いいね いいですね (は)+ (あは|うふ|えへ|ふ)+ "
     # Chinese
     "嗯+ 哦+ 噢+ 喔+ 啊+ 哇+ 呵+ 哈+ 原来如此 这样(啊|子)? 真的(吗|啊)? "
 )
 _ASSENTS = (
-    "yes+ yeah+ yea+ yep+ yup+ ye+ ya+h* ok+ okay+ okey right+ all_right alright sure(_thing)? got_(it|you|cha) gotcha fine good "
-    "i_(know|agree|understand) true correct that_s_(right|true|it) thats_(right|true) you_re_right certainly understood "
-    "はい+ ええ ええとも うん そう(です)? その(通|とお)り(です)? (分|わ)かり(まし)?た (分|わ)かた 了解(です|しました)? (りょうかい)(です)? "
+    "yes+ yeah+ yea+ yep+ yup+ ye+ ya+h* ok+ okay+ okey right+ all_right alright sure(_thing)? got_(it|you|cha) "
+    "gotcha fine good "
+    "i_(know|agree|understand) true correct that_s_(right|true|it) thats_(right|true) you_re_right certainly "
+    "understood "
+    "はい+ ええ ええとも うん そう(です)? その(通|とお)り(です)? (分|わ)かり(まし)?た (分|わ)かた "
+    "了解(です|しました)? (りょうかい)(です)? "
     "(ok|おけ)い?です おけい? いいですよ? 承知(しました|です)? もちろん(です)? "
     "对+ 是+的? 好+的? 行 可以 没错 当然 明白了? 知道了 "
 )
@@ -92,7 +100,8 @@ def is_backchannel(text: str) -> bool:
 
 
 def plain(text: str) -> str:
-    """The words alone: small letters, single spaces, hiragana without long vowels, no marks, no sounds in brackets."""
+    "The words alone: small letters, single spaces, hiragana without long vowels, no marks, no sounds in"
+    "brackets. "
     text = _SOUNDS.sub(" ", unicodedata.normalize("NFKC", text)).casefold().translate(_HIRAGANA)
     text = _SURPRISE.sub("へえ", _THOUGHT.sub("ふむ", text))
     return _LONG.sub("", _MARKS.sub(" ", text)).strip()
