@@ -2,7 +2,8 @@
 
 Everything is counted in samples and nothing here knows the time, so any split of the same sound into chunks gives the
 same events. What the ears add to the delay: 1 ms of resampling, up to one 32 ms frame until the detector has judged,
-`EarsConfig.min_speech_s` until a beginning is believed, the endpointer's silence until an end is.
+`EarsConfig.min_speech_s` until a beginning is believed, `EarsConfig.pause_s` until a pause is told, the endpointer's
+silence until an end is believed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,16 @@ from .endpoint import EarsConfig, Edge, Endpointer, samples
 from .resample import RATE, RATIO, SOURCE_RATE, Downsampler
 from .vad import FRAME, Vad
 
-__all__ = ["Ears", "EarsConfig", "HearEvent", "SpeechContinued", "SpeechEnded", "SpeechStarted"]
+__all__ = [
+    "Ears",
+    "EarsConfig",
+    "HearEvent",
+    "SpeechContinued",
+    "SpeechEnded",
+    "SpeechPaused",
+    "SpeechResumed",
+    "SpeechStarted",
+]
 
 _LEVEL_FLOOR_DB = -55.0
 """dBFS shown as 0: a quiet room behind a laptop's microphone lies below it."""
@@ -47,6 +57,24 @@ class SpeechContinued:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechPaused:
+    """The voice is silent: the user may have finished."""
+
+    utterance: Utterance
+    """What has been said so far, not final; its sound ends now."""
+    at: int
+    """Sample at 16 kHz at which it was noticed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechResumed:
+    """The user had not finished: the voice goes on after a `SpeechPaused`."""
+
+    revision: int
+    """Of the utterance from now on."""
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechEnded:
     """The user has finished."""
 
@@ -56,14 +84,15 @@ class SpeechEnded:
     """Sample at 16 kHz at which it was noticed; `utterance.speech_end` is where the voice ended."""
 
 
-HearEvent = SpeechStarted | SpeechContinued | SpeechEnded
+HearEvent = SpeechStarted | SpeechContinued | SpeechPaused | SpeechResumed | SpeechEnded
 
 
 class Ears:
     """Turns one microphone's 48 kHz stream into utterances.
 
     An utterance is one `SpeechStarted`, any number of `SpeechContinued` whose chunks follow each other without a gap,
-    and one `SpeechEnded`. Sample i at 16 kHz is the moment of sample 3·i of the microphone's stream.
+    and one `SpeechEnded`. Between them a pause that may be the end is one `SpeechPaused`, and one `SpeechResumed` when
+    it was not. Sample i at 16 kHz is the moment of sample 3·i of the microphone's stream.
     """
 
     def __init__(self, vad: Vad, config: EarsConfig = EarsConfig()) -> None:  # noqa: B008 (a frozen value)
@@ -71,7 +100,7 @@ class Ears:
         self._endpointer = Endpointer(config)
         self._pre_roll = samples(config.pre_roll_s)
         self._tail = samples(config.tail_s)
-        longest = max(config.end_silence_s, config.max_end_silence_s)
+        longest = max(config.end_silence_s, config.max_end_silence_s, config.incomplete_silence_s)
         self._max_hole = round(max(_MAX_HOLE_S, 2 * longest) * SOURCE_RATE)
         self.level = 0.0
         """Loudness of the last chunk, 0 to 1."""
@@ -89,6 +118,11 @@ class Ears:
     def voiced_s(self) -> float:
         """Seconds of voice in the running utterance so far; 0 when there is none."""
         return self._endpointer.voiced / RATE if self._endpointer.speaking else 0.0
+
+    def judge(self, pause: SpeechPaused, complete: float) -> None:
+        """The probability, 0 to 1, that the turn is complete in which the voice paused: it lengthens or shortens the
+        silence that ends it. A verdict on a pause that is over changes nothing."""
+        self._endpointer.judge(pause.utterance.speech_end, complete)
 
     def hear(self, chunk: AudioChunk) -> list[HearEvent]:
         """Takes the next 48 kHz mono sound, of any length, and returns what it brought, in order.
@@ -161,11 +195,16 @@ class Ears:
             self._kept = deque((sound.pcm,))
             self._kept_len = len(sound.pcm)
             events.append(SpeechStarted(judge.onset, sound))
+        elif edge is Edge.PAUSED:
+            utterance = Utterance(self._kept_from(0), judge.offset, revision=judge.resumed, final=False)
+            events.append(SpeechPaused(utterance, at=self._heard))
+        elif edge is Edge.RESUMED:
+            events.append(SpeechResumed(judge.resumed))
         elif edge is Edge.ENDED:
             self._used = min(judge.offset + self._tail, self._heard)
             sound = self._kept_from(0)
             audio = AudioChunk(sound.pcm[: self._used - sound.start], RATE, sound.start)
-            events.append(SpeechEnded(Utterance(audio, speech_end=judge.offset), at=self._heard))
+            events.append(SpeechEnded(Utterance(audio, judge.offset, revision=judge.resumed), at=self._heard))
         if not judge.speaking:
             self._drop_before((self._heard if judge.onset is None else judge.onset) - self._pre_roll)
 

@@ -1,8 +1,9 @@
 """Where an utterance begins and ends, from one voice probability per frame. A pure core: no sound, no clock.
 
 Two thresholds keep a wavering voice from being chopped (hysteresis); a start needs a little voice in a row, so that
-clicks and knocks are nothing; an end needs a silence, as long as this speaker's pauses ask for. An utterance that grows
-too long ends at ever shorter silences, and in the end at none.
+clicks and knocks are nothing. A silence is a pause first, at which others may work ahead, and the end once it lasts as
+long as this speaker's pauses ask for, or as long as somebody who understands the sentence advises: a verdict on the
+pause shortens or lengthens it. An utterance that grows too long ends at ever shorter silences, and in the end at none.
 """
 
 from __future__ import annotations
@@ -40,6 +41,17 @@ class EarsConfig:
     """However fluent the speaker: below it every search for a word would end the turn."""
     max_end_silence_s: float = 1.0
     """However slow: above it the avatar seems not to listen."""
+    pause_s: float = 0.2
+    """Silence after which the end is likely enough to work ahead, and to be judged: longer than the closures inside
+    words, and early enough that the work is done when the end is certain."""
+    complete_silence_s: float = 0.3
+    """Silence that ends a turn judged complete."""
+    incomplete_silence_s: float = 1.6
+    """Silence that ends a turn judged unfinished: some who trail off are waiting for an answer after all."""
+    complete: float = 0.8
+    """Probability from which a turn is judged complete."""
+    incomplete: float = 0.3
+    """Probability below which it is judged unfinished; between the two the silence alone decides."""
     pre_roll_s: float = 0.3
     """Sound kept from before the onset: soft beginnings (h, f, s) are noticed up to 250 ms late."""
     tail_s: float = 0.2
@@ -52,8 +64,10 @@ class EarsConfig:
     def __post_init__(self) -> None:
         if not 0 < self.keep_threshold <= self.start_threshold < 1:
             raise ValueError("thresholds must satisfy 0 < keep_threshold <= start_threshold < 1")
-        if not 0 <= self.tail_s <= min(self.min_end_silence_s, self.end_silence_s):
+        if not 0 <= self.tail_s <= min(self.min_end_silence_s, self.end_silence_s, self.complete_silence_s):
             raise ValueError("tail_s must lie between 0 and the shortest silence that ends an utterance")
+        if not 0 <= self.incomplete <= self.complete <= 1:
+            raise ValueError("a turn cannot be complete and unfinished at once")
         if not self.pre_roll_s + self.min_speech_s < self.long_utterance_s <= self.max_utterance_s:
             raise ValueError("an utterance must be allowed to last longer than its own beginning")
 
@@ -69,6 +83,10 @@ class Edge(Enum):
     NONE = auto()
     STARTED = auto()
     """An utterance is certain now; it began at `Endpointer.onset`."""
+    PAUSED = auto()
+    """The voice has been silent long enough that this may be the end."""
+    RESUMED = auto()
+    """It was not: the voice goes on after `PAUSED`."""
     ENDED = auto()
     """The utterance is over; its voice ended at `Endpointer.offset`."""
 
@@ -81,6 +99,7 @@ class Endpointer:
         self._min_speech = samples(config.min_speech_s)
         self._onset_gap = samples(config.onset_gap_s)
         self._pauses = PauseModel(config.end_silence_s, config.min_end_silence_s, config.max_end_silence_s)
+        self._pause = samples(config.pause_s)
         self._shortest_silence = samples(config.tail_s)
         self._long = samples(config.long_utterance_s)
         self._max = samples(config.max_utterance_s - config.pre_roll_s)
@@ -101,12 +120,24 @@ class Endpointer:
         """One past the last sample of voice."""
         self.voiced = 0
         """Samples of voice since the onset."""
+        self.paused = False
+        """The running utterance is in a pause that may be its end."""
+        self.resumed = 0
+        """How often it has gone on after such a pause."""
+        self._verdict: float | None = None
+        """The probability, if anybody has judged, that this pause is the end."""
         self._ended: int | None = None
         """Where the voice of the utterance before this one ended."""
 
     def step(self, probability: float, end: int) -> Edge:
         """Judges the frame of `FRAME` samples that ends at `end`."""
         return self._during(probability, end) if self.speaking else self._before(probability, end)
+
+    def judge(self, offset: int, complete: float) -> None:
+        """Somebody who understands speech gives the probability that the turn is complete whose voice ended at
+        `offset`. Too late, it changes nothing."""
+        if self.paused and offset == self.offset:
+            self._verdict = complete
 
     def _before(self, probability: float, end: int) -> Edge:
         if self.onset is None:
@@ -124,21 +155,33 @@ class Endpointer:
         if self._ended is not None:
             self._learn(self.onset - self._ended)
         self.speaking = True
+        self.paused = False
+        self.resumed = 0
         return Edge.STARTED
 
     def _during(self, probability: float, end: int) -> Edge:
         assert self.onset is not None
+        edge = Edge.NONE
         if self._is_voice(probability, end):
             self._learn(end - FRAME - self.offset)
             self.offset = end
             self.voiced += FRAME
+            if self.paused:
+                self.paused = False
+                self.resumed += 1
+                edge = Edge.RESUMED
         length = end - self.onset
-        if end - self.offset < self._patience(length) and length + FRAME <= self._max:
-            return Edge.NONE
-        self.speaking = False
-        self.onset = None
-        self._ended = self.offset
-        return Edge.ENDED
+        silence = end - self.offset
+        if silence >= self._patience(length) or length + FRAME > self._max:
+            self.speaking = self.paused = False
+            self.onset = None
+            self._ended = self.offset
+            return Edge.ENDED
+        if silence >= self._pause and not self.paused:
+            self.paused = True
+            self._verdict = None
+            return Edge.PAUSED
+        return edge
 
     def _is_voice(self, probability: float, end: int) -> bool:
         """A voice goes on down to the lower threshold, and comes back from silence at the upper one."""
@@ -151,8 +194,16 @@ class Endpointer:
 
     def _patience(self, length: int) -> int:
         """Silence, in samples, that ends an utterance of this length."""
-        silence = samples(self.end_silence_s)
+        silence = samples(self._wanted_silence())
         if length <= self._long:
             return silence
         share = min(1.0, (length - self._long) / max(1, self._max - self._long))
         return round(silence + share * (self._shortest_silence - silence))
+
+    def _wanted_silence(self) -> float:
+        config, learnt = self._config, self.end_silence_s
+        if not self.paused or self._verdict is None or config.incomplete <= self._verdict < config.complete:
+            return learnt
+        if self._verdict >= config.complete:
+            return min(learnt, config.complete_silence_s)
+        return max(learnt, config.incomplete_silence_s)

@@ -12,7 +12,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from avatar.hear.ears import Ears, HearEvent, SpeechContinued, SpeechEnded, SpeechStarted
+from avatar.hear.ears import Ears, HearEvent, SpeechContinued, SpeechEnded, SpeechPaused, SpeechResumed, SpeechStarted
 from avatar.seams import STT
 from avatar.types import AudioChunk, Pcm, Transcript
 
@@ -92,8 +92,13 @@ def _facts(event: HearEvent) -> tuple[object, ...]:
             return "started", at, chunk.start, chunk.pcm.tobytes()
         case SpeechContinued(chunk):
             return "continued", chunk.start, chunk.pcm.tobytes()
+        case SpeechPaused(utterance, at):
+            return "paused", at, utterance.speech_end, utterance.revision, utterance.audio.pcm.tobytes()
+        case SpeechResumed(revision):
+            return "resumed", revision
         case SpeechEnded(utterance, at):
-            return "ended", at, utterance.speech_end, utterance.audio.start, utterance.audio.pcm.tobytes()
+            facts = utterance.speech_end, utterance.revision, utterance.audio.start, utterance.audio.pcm.tobytes()
+            return "ended", at, *facts
 
 
 WHISPER_SAYS = "hello avatar, what can you do?"

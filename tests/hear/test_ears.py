@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avatar.hear.ears import Ears, EarsConfig, HearEvent, SpeechContinued, SpeechEnded, SpeechStarted
+from avatar.hear.ears import (
+    Ears,
+    EarsConfig,
+    HearEvent,
+    SpeechContinued,
+    SpeechEnded,
+    SpeechPaused,
+    SpeechResumed,
+    SpeechStarted,
+)
 from avatar.hear.vad import Vad
 from avatar.types import AudioChunk, Pcm
 from tests.hear.sounds import clicks, clip, hear_all, mixed, noise, same, silence, voice_span
@@ -38,7 +47,8 @@ def utterances(events: list[HearEvent]) -> list[SpeechEnded]:
 
 def test_each_sentence_is_one_utterance(new_ears: Callable[[], Ears]) -> None:
     events = hear_all(new_ears(), conversation())
-    assert [type(e) for e in events if not isinstance(e, SpeechContinued)] == [SpeechStarted, SpeechEnded] * 3
+    edges = [e for e in events if isinstance(e, SpeechStarted | SpeechEnded)]
+    assert [type(e) for e in edges] == [SpeechStarted, SpeechEnded] * 3
 
 
 @pytest.mark.parametrize("name", ["hello", "thanks", "time", "yes"])
@@ -77,6 +87,32 @@ def test_the_stream_of_an_utterance_has_no_gap(new_ears: Callable[[], Ears]) -> 
                 assert np.array_equal(sound[: len(utterance.audio.pcm)], utterance.audio.pcm)
                 position = None
     assert position is None
+
+
+def test_a_pause_inside_a_sentence_revises_it(new_ears: Callable[[], Ears]) -> None:
+    first, last = voice_span(clip("time", 48_000), 48_000)
+    sentence = clip("time", 48_000)[first:last]
+    pcm = np.concatenate([silence(0.5), sentence, silence(0.4), sentence, silence(1.2)])
+    told = [e for e in hear_all(new_ears(), pcm) if not isinstance(e, SpeechContinued)]
+    assert [type(e) for e in told] == [SpeechStarted, SpeechPaused, SpeechResumed, SpeechPaused, SpeechEnded]
+    pause, end = told[1], told[4]
+    assert isinstance(pause, SpeechPaused) and isinstance(end, SpeechEnded)
+    assert not pause.utterance.final and pause.utterance.revision == 0
+    assert end.utterance.final and end.utterance.revision == 1
+    assert np.array_equal(end.utterance.audio.pcm[: len(pause.utterance.audio.pcm)], pause.utterance.audio.pcm)
+
+
+@pytest.mark.parametrize(("complete", "wanted_s"), [(0.97, 0.3), (0.02, 1.6)])
+def test_a_verdict_on_the_pause_moves_the_end(new_ears: Callable[[], Ears], complete: float, wanted_s: float) -> None:
+    ears = new_ears()
+    pcm = np.concatenate([silence(0.5), clip("time", 48_000), silence(2.5)])
+    for at in range(0, len(pcm), 960):
+        for event in ears.hear(AudioChunk(pcm[at : at + 960], 48_000, at)):
+            if isinstance(event, SpeechPaused):
+                ears.judge(event, complete)
+            elif isinstance(event, SpeechEnded):
+                waited = (event.at - event.utterance.speech_end) / 16_000
+    assert wanted_s <= waited < wanted_s + 0.04
 
 
 def test_the_sound_lies_where_its_index_says(new_ears: Callable[[], Ears]) -> None:

@@ -14,11 +14,17 @@ from avatar.hear.vad import FRAME
 Run = list[tuple[Edge, int]]
 
 
-def judge(probabilities: list[float], config: EarsConfig | None = None) -> tuple[Run, Endpointer]:
+def steps(probabilities: list[float], config: EarsConfig | None = None) -> tuple[Run, Endpointer]:
     """The edges, each with the frame it fell on."""
     endpointer = Endpointer(config or EarsConfig())
     edges = [(endpointer.step(p, (i + 1) * FRAME), i) for i, p in enumerate(probabilities)]
     return [(edge, i) for edge, i in edges if edge is not Edge.NONE], endpointer
+
+
+def judge(probabilities: list[float], config: EarsConfig | None = None) -> tuple[Run, Endpointer]:
+    """Beginnings and ends alone."""
+    run, endpointer = steps(probabilities, config)
+    return [(edge, i) for edge, i in run if edge in (Edge.STARTED, Edge.ENDED)], endpointer
 
 
 def frames(seconds: float) -> int:
@@ -124,6 +130,64 @@ def test_a_flicker_in_the_silence_does_not_delay_the_end() -> None:
     assert run[-1] == (Edge.ENDED, 20 + frames(0.55 + 0.016) - 1)
 
 
+def test_a_pause_is_told_before_it_is_the_end() -> None:
+    run, _ = steps([0.9] * 20 + [0.0] * 40)
+    assert [edge for edge, _ in run] == [Edge.STARTED, Edge.PAUSED, Edge.ENDED]
+    assert run[1][1] == 20 + frames(0.2 + 0.016) - 1
+
+
+def test_who_goes_on_after_a_pause_revises_the_utterance() -> None:
+    run, endpointer = steps(([0.9] * 20 + [0.0] * frames(0.4)) * 3 + [0.9] + [0.0] * 40)
+    pauses = [Edge.PAUSED, Edge.RESUMED] * 3
+    assert [edge for edge, _ in run] == [Edge.STARTED, *pauses, Edge.PAUSED, Edge.ENDED]
+    assert endpointer.resumed == 3
+
+
+def ended_after(verdict: float, offset: int = 20 * FRAME) -> int:
+    """Frames of silence that end an utterance whose pause was judged so at once."""
+    endpointer = Endpointer(EarsConfig())
+    for i in range(200):
+        edge = endpointer.step(0.9 if i < 20 else 0.0, (i + 1) * FRAME)
+        if edge is Edge.PAUSED:
+            endpointer.judge(offset, verdict)
+        if edge is Edge.ENDED:
+            return i + 1 - 20
+    raise AssertionError("it never ended")
+
+
+def test_a_verdict_moves_the_end() -> None:
+    config = EarsConfig()
+    by_silence = ended_after(0.5)
+    assert ended_after(0.95) * FRAME < samples(config.complete_silence_s) + FRAME
+    assert ended_after(0.95) < by_silence < ended_after(0.05)
+    assert abs(ended_after(0.05) * FRAME - samples(config.incomplete_silence_s)) <= FRAME
+
+
+def test_a_verdict_on_another_pause_changes_nothing() -> None:
+    assert ended_after(0.95, offset=19 * FRAME) == ended_after(0.5)
+
+
+def test_a_verdict_is_forgotten_when_the_voice_goes_on() -> None:
+    endpointer = Endpointer(EarsConfig())
+    run = []
+    for i, p in enumerate([0.9] * 20 + [0.0] * 8 + [0.9] * 20 + [0.0] * 40):
+        edge = endpointer.step(p, (i + 1) * FRAME)
+        if edge is Edge.PAUSED and not run:
+            endpointer.judge(endpointer.offset, 0.0)
+        if edge in (Edge.PAUSED, Edge.ENDED):
+            run.append(i)
+    assert (run[-1] + 1 - 48) == ended_after(0.5)
+
+
+@given(st.lists(st.floats(0, 1), max_size=400), st.lists(st.floats(0, 1), max_size=40))
+def test_whatever_is_judged_the_end_comes_within_the_patience(voice: list[float], verdicts: list[float]) -> None:
+    endpointer, left = Endpointer(EarsConfig()), list(verdicts)
+    for i, p in enumerate([*voice, *[0.0] * 60]):
+        if endpointer.step(p, (i + 1) * FRAME) is Edge.PAUSED and left:
+            endpointer.judge(endpointer.offset, left.pop())
+    assert not endpointer.speaking
+
+
 @given(st.lists(st.floats(0, 1), max_size=400))
 def test_edges_alternate_and_stay_in_order(probabilities: list[float]) -> None:
     endpointer = Endpointer(EarsConfig())
@@ -132,7 +196,9 @@ def test_edges_alternate_and_stay_in_order(probabilities: list[float]) -> None:
         end = (i + 1) * FRAME
         edge = endpointer.step(p, end)
         assert endpointer.offset <= end
-        if edge is Edge.NONE:
+        if edge in (Edge.PAUSED, Edge.RESUMED):
+            assert expected is Edge.ENDED and endpointer.paused == (edge is Edge.PAUSED)
+        if edge in (Edge.NONE, Edge.PAUSED, Edge.RESUMED):
             continue
         assert edge is expected
         expected = Edge.ENDED if edge is Edge.STARTED else Edge.STARTED
@@ -148,6 +214,8 @@ def test_edges_alternate_and_stay_in_order(probabilities: list[float]) -> None:
         {"keep_threshold": 0.0},
         {"tail_s": 0.9},
         {"tail_s": 0.45},
+        {"complete_silence_s": 0.1},
+        {"incomplete": 0.9},
         {"max_utterance_s": 10.0},
         {"long_utterance_s": 0.1},
     ],
