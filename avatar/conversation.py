@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from .clock import AUDIO_RATE
 from .engines import Engines
 from .errors import AvatarError, EngineError
-from .events import AvatarSpeech, Interrupted, Notice, ReplyEnded, ReplyText, TurnEnded, UserText
+from .events import AvatarSpeech, Held, Interrupted, Notice, ReplyEnded, ReplyText, TurnEnded, UserText
 from .floor import Floor
 from .play.playout import FADE_SAMPLES
 from .speak.clauses import ClauseSplitter, language_of
@@ -41,6 +41,11 @@ class Conversation:
         self._history = History(session.tunables.instructions, language=session.tunables.language)
         self._task: asyncio.Task[None] | None = None
         self._turn: Turn | None = None
+        self._floor = asyncio.Event()
+        """The running turn may speak: not set while it is held."""
+        self._floor.set()
+        self._held_at: float | None = None
+        """Monotonic seconds at which the running turn was held."""
         self._cleaning: set[asyncio.Task[None]] = set()
 
     @property
@@ -69,24 +74,57 @@ class Conversation:
             if session.inbox.empty():
                 session.enter("listening" if session.user_speaking else "idle")
 
+    @property
+    def turn_id(self) -> str | None:
+        """The turn that is being thought about, spoken or held."""
+        return self._turn.id if self._turn is not None else None
+
+    def hold(self) -> str | None:
+        """Silence now, and nothing lost: the running turn waits for `release` or `interrupt`. Returns its id."""
+        turn, session = self._turn, self._session
+        if turn is None or self._held_at is not None:
+            return self.turn_id
+        self._held_at = time.monotonic()
+        self._floor.clear()
+        heard = session.playout.hold()
+        if session.stage is not None:
+            session.stage.cut(session.playout.shown)
+        if heard.seconds:
+            session.outbox(AvatarSpeech(turn.id, speaking=False))
+            session.outbox(Held(turn.id, heard.text))
+        return turn.id
+
+    def release(self) -> None:
+        """What held the turn was nothing: it goes on with the word that was cut."""
+        if self._held_at is None:
+            return
+        self._held_at = None
+        self._floor.set()
+        if self._turn is not None:
+            self._turn.false_alarms += 1
+            self._session.enter("thinking")
+
     def interrupt(self, onset: float) -> Interrupted | None:
         """Silence now, then the end of the engines' work. The history keeps what was heard."""
         turn, task, session = self._turn, self._task, self._session
         if turn is None or task is None:
             return None
+        held_at, self._held_at = self._held_at, None
         heard = session.playout.flush()
-        if session.stage is not None:
+        if held_at is None and session.stage is not None:
             session.stage.cut(session.playout.shown)
         task.cancel()
         self._turn = None
+        self._floor.set()
         turn.interrupted = True
         turn.heard_text = heard.text
         if turn.kind != "speech":
             self._history.add_assistant(heard.text)
         fade_ms = 1000 * FADE_SAMPLES / AUDIO_RATE if heard.seconds else 0.0
-        stop_ms = max(0.0, 1000 * (time.monotonic() - onset) + fade_ms)
+        stopped = time.monotonic() if held_at is None else held_at
+        stop_ms = max(0.0, 1000 * (stopped - onset) + fade_ms)
         event = Interrupted(turn.id, heard.text, round(heard.seconds, 3), round(stop_ms, 1))
-        if heard.seconds:
+        if heard.seconds and held_at is None:
             session.outbox(AvatarSpeech(turn.id, speaking=False))
         session.outbox(event)
         self._finish(turn)
@@ -132,7 +170,15 @@ class Conversation:
         if clauses is None:
             self._turn = None
             return
-        await speak(clauses, self._voice(request, turn), session.stage, session.playout, self._marks(turn))
+        await speak(
+            clauses,
+            self._voice(request, turn),
+            session.stage,
+            session.playout,
+            self._marks(turn),
+            turn_id=turn.id,
+            floor=self._floor,
+        )
         heard = session.playout.heard()
         turn.heard_text = heard.text
         if turn.kind != "speech":
@@ -243,6 +289,8 @@ class Conversation:
         if not isinstance(error, AvatarError):
             log.error("a turn of session %s failed", self._session.id, exc_info=error)
             error = EngineError("Something went wrong in this turn; the server's log says what.")
+        self._held_at = None
+        self._floor.set()
         heard = self._session.playout.flush()
         if self._session.stage is not None and heard.seconds and not heard.complete:
             self._session.stage.cut(self._session.playout.shown)

@@ -59,6 +59,17 @@ class Caption:
     text: str
     start_s: float
     end_s: float
+    again: bool = False
+    """The rest of a clause that was held, told before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The avatar fell silent because somebody may want to speak. It is interrupted, or goes on, within seconds; then
+    its captions go on with the words that follow `heard_text`."""
+
+    turn_id: str
+    heard_text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +112,7 @@ Event = (
     | ReplyEnded
     | AvatarSpeech
     | Caption
+    | Held
     | Interrupted
     | TurnEnded
     | SessionChanged

@@ -62,6 +62,19 @@ class Floor(Protocol):
         """Stops what is said and what waits to be said; `onset` is the moment, in monotonic seconds, that asked."""
         ...
 
+    def hold(self) -> str | None:
+        """Silence, until it is known whether somebody wants the floor. Returns the turn that is held by it, if any."""
+        ...
+
+    @property
+    def turn_id(self) -> str | None:
+        """The turn that is being thought about, spoken or held."""
+        ...
+
+    def release(self) -> None:
+        """Nobody wanted the floor: the turn that is held goes on."""
+        ...
+
     async def change_avatar(self) -> None:
         """Brings the portrait that the tunables name on the stage."""
         ...

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from .clock import SLOT_S, SLOTS_PER_S, MediaClock
+from .clock import AUDIO_RATE, SLOT_S, SLOTS_PER_S, MediaClock
 from .conversation import Conversation
 from .engines import Engines
 from .errors import AtCapacity, AvatarError, Invalid
@@ -143,6 +143,23 @@ class Session:
                 self._conversation.dropped(request)
         return self._conversation.interrupt(onset)
 
+    def hold(self) -> str | None:
+        """Silence, until it is known whether somebody wants the floor. Returns the turn that is held by it, if any."""
+        turn_id = self._conversation.hold()
+        if turn_id is not None:
+            self._shown_turn = None
+            self.enter("listening")
+        return turn_id
+
+    @property
+    def turn_id(self) -> str | None:
+        """The turn that is being thought about, spoken or held."""
+        return self._conversation.turn_id
+
+    def release(self) -> None:
+        """Nobody wanted the floor: the turn that is held goes on."""
+        self._conversation.release()
+
     def snapshot(self) -> dict[str, Any]:
         """State, effective tunables, transport statistics and the last turns, as JSON."""
         return {
@@ -223,8 +240,10 @@ class Session:
             self.enter("speaking")
         if piece.clause_start:
             start = slot * SLOT_S
-            length = self.playout.length_s(piece.clause)
-            self.outbox(Caption(piece.turn_id, piece.text, round(start, 3), round(start + length, 3)))
+            length = self.playout.length_s(piece.clause) - piece.start / AUDIO_RATE
+            self.outbox(
+                Caption(piece.turn_id, piece.text, round(start, 3), round(start + length, 3), again=piece.start > 0)
+            )
 
     # -- life ------------------------------------------------------------------------------------------------------
 

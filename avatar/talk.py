@@ -1,9 +1,10 @@
 """One speaking turn: clauses → voice → face → playout, each stage running while the next is busy.
 
-    clauses ──(2)──▶ voice ──(1 clause, bounded sound)──▶ stage ──▶ slices ──▶ playout
+    clauses ──(2)──▶ voice ──(1 clause, bounded sound)──▶ tape ──▶ stage ──▶ slices ──▶ playout
 
 The first clause is spoken while later ones are still being written. Cancelling the task cancels every stage; closing
-the iterators stops the engines.
+the iterators stops the engines. A turn that playout holds waits for its floor and goes on from the tape, at the word
+that was cut.
 """
 
 from __future__ import annotations
@@ -12,20 +13,18 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .errors import EngineError
 from .face.stage import Stage
 from .play.playout import Playout
+from .tape import CHUNKS_AHEAD, Sound, Tape
 from .types import AudioChunk, Clause
 
 log = logging.getLogger(__name__)
 
 CLAUSES_AHEAD = 2
 """Written clauses that may wait for the voice: enough to bridge it, few enough to throw away."""
-CHUNKS_AHEAD = 64
-"""Chunks of one clause's sound that may wait for the face: some seconds, whatever size an engine cuts them to."""
-
 Voice = Callable[[Clause], AsyncIterator[AudioChunk]]
 
 
@@ -43,22 +42,28 @@ class Marks:
     """The voice or the face failed on a clause; the turn goes on."""
 
 
-_Sound = asyncio.Queue[AudioChunk | EngineError | None]
-
-
-async def speak(clauses: AsyncIterator[Clause], voice: Voice, stage: Stage, playout: Playout, marks: Marks) -> None:
+async def speak(
+    clauses: AsyncIterator[Clause],
+    voice: Voice,
+    stage: Stage,
+    playout: Playout,
+    marks: Marks,
+    *,
+    turn_id: str,
+    floor: asyncio.Event,
+) -> None:
     """Speaks the clauses in order; returns when the last slice has been sent. A voice that fails on one clause
-    costs that clause alone, a face that fails costs pictures alone."""
+    costs that clause alone, a face that fails costs pictures alone. Nothing is drawn while `floor` is not set."""
     written: asyncio.Queue[Clause | None] = asyncio.Queue(CLAUSES_AHEAD)
-    spoken: asyncio.Queue[tuple[Clause, _Sound] | None] = asyncio.Queue(1)
+    spoken: asyncio.Queue[tuple[Clause, Sound] | None] = asyncio.Queue(1)
+    show = _Show(Tape(spoken), stage, playout, marks, turn_id, floor)
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(_write(clauses, written, marks), name="write")
             group.create_task(_voice(written, spoken, voice), name="voice")
-            group.create_task(_show(spoken, stage, playout, marks), name="show")
+            group.create_task(show.run(), name="show")
     except BaseExceptionGroup as group_error:
         raise _only(group_error) from None
-    await playout.finish()
 
 
 def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -77,10 +82,10 @@ async def _write(clauses: AsyncIterator[Clause], written: asyncio.Queue[Clause |
 
 
 async def _voice(
-    written: asyncio.Queue[Clause | None], spoken: asyncio.Queue[tuple[Clause, _Sound] | None], voice: Voice
+    written: asyncio.Queue[Clause | None], spoken: asyncio.Queue[tuple[Clause, Sound] | None], voice: Voice
 ) -> None:
     while (clause := await written.get()) is not None:
-        sound: _Sound = asyncio.Queue(CHUNKS_AHEAD)
+        sound: Sound = asyncio.Queue(CHUNKS_AHEAD)
         await spoken.put((clause, sound))
         chunks = voice(clause)
         try:
@@ -95,31 +100,57 @@ async def _voice(
     await spoken.put(None)
 
 
-async def _show(
-    spoken: asyncio.Queue[tuple[Clause, _Sound] | None], stage: Stage, playout: Playout, marks: Marks
-) -> None:
-    while (item := await spoken.get()) is not None:
-        clause, sound = item
+@dataclass(slots=True)
+class _Show:
+    """Performs what the voice says, and again what was held before it was heard."""
+
+    tape: Tape
+    stage: Stage
+    playout: Playout
+    marks: Marks
+    turn_id: str
+    floor: asyncio.Event
+
+    async def run(self) -> None:
+        """Returns when the whole turn has been sent, or has been cut."""
+        while True:
+            await self.floor.wait()
+            place = self.playout.position()
+            begin = self.tape.resume(place)
+            take = self.playout.go_on(self.turn_id, place.clause, begin)
+            if take is None or await self._from(place.clause, begin, take):
+                return
+
+    async def _from(self, number: int, begin: int, take: int) -> bool:
+        """Performs from sample `begin` of that clause on. False when the take was held."""
+        while (clause := await self.tape.clause(number)) is not None:
+            if not await self._clause(number, clause, begin, take):
+                return False
+            number, begin = number + 1, 0
+        await self.playout.finish()
+        return self.playout.current(take)
+
+    async def _clause(self, number: int, clause: Clause, begin: int, take: int) -> bool:
         failure: list[EngineError] = []
-        async with aclosing(stage.perform(clause, _chunks(sound, failure), marks.sound, marks.failed)) as slices:
+        if begin:
+            clause = replace(clause, text=self.playout.rest(number, begin))
+        sound = self._sound(number, begin, failure)
+        slices = self.stage.perform(clause, sound, self.marks.sound, self.marks.failed, begin=begin)
+        async with aclosing(slices):
             async for piece in slices:
-                marks.frame()
-                if not await playout.put(piece):
-                    return
+                self.marks.frame()
+                if not await self.playout.put(piece, take):
+                    return False
+                self.tape.heard(self.playout.position())
         if failure:
             log.warning("no voice for a clause: %s", failure[0].message)
-            marks.failed(failure[0])
+            self.marks.failed(failure[0])
+        return self.playout.current(take)
 
-
-async def _chunks(sound: _Sound, failure: list[EngineError]) -> AsyncIterator[AudioChunk]:
-    """The sound of one clause up to its end or the voice's failure, which is left in `failure`."""
-    while True:
-        match await sound.get():
-            case None:
-                return
-            case EngineError() as error:
-                failure.append(error)
-                return
-            case AudioChunk() as chunk:
-                if len(chunk.pcm):
-                    yield chunk
+    async def _sound(self, number: int, begin: int, failure: list[EngineError]) -> AsyncIterator[AudioChunk]:
+        """The sound of one clause up to its end or the voice's failure, which is left in `failure`."""
+        try:
+            async for chunk in self.tape.sound(number, begin):
+                yield chunk
+        except EngineError as error:
+            failure.append(error)

@@ -77,6 +77,7 @@ def record(turn: Turn) -> dict[str, Any]:
         "reply_text": turn.reply_text,
         "heard_text": turn.heard_text,
         "interrupted": turn.interrupted,
+        "false_alarms": turn.false_alarms,
         "cached": list(turn.cached),
         "engines": dict(turn.engines),
         "error": turn.error,

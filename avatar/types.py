@@ -128,12 +128,14 @@ class Slice:
     """The turn that speaks in it; None: nobody does."""
     clause: int = -1
     """Index of the clause in its turn."""
+    start: int = 0
+    """Index of `pcm[0]` in the clause's sound."""
     words: tuple[Word, ...] = ()
     """Words that start in it, counted in 48 kHz samples from the start of the clause's sound."""
     clause_start: bool = False
-    """The first slice of its clause."""
+    """The first slice of its clause, or of the rest of a clause that was held."""
     text: str = ""
-    """On the first slice of a clause: what the clause says."""
+    """On such a slice: what the clause says from there on."""
     clause_end: bool = False
     """The last slice of its clause."""
 
@@ -165,6 +167,8 @@ class Turn:
     reply_text: str = ""
     heard_text: str = ""
     interrupted: bool = False
+    false_alarms: int = 0
+    """How often it was held for a noise that was none."""
     error: str = ""
     """What went wrong in words, empty when nothing did."""
     cached: tuple[str, ...] = ()

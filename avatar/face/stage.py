@@ -74,6 +74,7 @@ class Stage:
         self._performance: Performance = face.perform(rig, tunables, seed)
         self._made = -1
         self._before_next: list[Callable[[Performance], None]] = []
+        self._cuts = 0
         self.level = 0.0
         """Loudness of the user's voice, 0 to 1; the session keeps it fresh for listening nods."""
         self.failed = 0
@@ -98,6 +99,7 @@ class Stage:
             performance.cut(shown)
 
         self._made = shown
+        self._cuts += 1
         self._before_next.append(apply)
 
     def tune(self, tunables: Tunables) -> None:
@@ -118,13 +120,17 @@ class Stage:
         chunks: AsyncIterator[AudioChunk],
         on_sound: Callable[[], None] = lambda: None,
         on_trouble: Callable[[EngineError], None] = lambda error: None,
+        *,
+        begin: int = 0,
     ) -> AsyncGenerator[Slice, None]:
         """Pairs the sound of one clause with its frames: exactly ⌈samples ÷ 1920⌉ slices at 48 kHz.
 
         `on_sound` hears of the first chunk. A face that fails costs the pictures of the rest of the clause, never its
-        sound: `on_trouble` hears of it, and the last picture stays.
+        sound: `on_trouble` hears of it, and the last picture stays. `begin`: the sample of 48 kHz at which the sound
+        begins, of a clause that goes on after it was held. Ends early when the stage is `cut`.
         """
-        pairing = _Pairing(clause, self._face.rate)
+        cuts = self._cuts
+        pairing = _Pairing(clause, self._face.rate, begin)
         heard = False
         try:
             async for chunk in chunks:
@@ -133,15 +139,17 @@ class Stage:
                     on_sound()
                 pairing.sound(chunk)
                 while pairing.ready > FEED_SLOTS:  # one slot stays back, so that the last slice is known as such
-                    for piece in pairing.pair(await self._feed(pairing, FEED_SLOTS)):
+                    for piece in pairing.pair(await self._feed(pairing, FEED_SLOTS, cuts)):
                         yield piece
             pairing.close()
             while pairing.ready:
-                for piece in pairing.pair(await self._feed(pairing, min(FEED_SLOTS, pairing.ready))):
+                for piece in pairing.pair(await self._feed(pairing, min(FEED_SLOTS, pairing.ready), cuts)):
                     yield piece
-            for piece in pairing.pair(await self._frames(lambda p: p.finish())):
+            for piece in pairing.pair(await self._frames(lambda p: p.finish(), cuts)):
                 yield piece
             pairing.check()
+        except _Cut:
+            return
         except EngineError as error:
             on_trouble(error)
             self.cut(self._made)
@@ -159,13 +167,18 @@ class Stage:
         async with self._lock:
             await asyncio.get_running_loop().run_in_executor(self._pool, self._performance.close)
 
-    async def _feed(self, pairing: _Pairing, slots: int) -> list[Frame]:
+    async def _feed(self, pairing: _Pairing, slots: int, cuts: int) -> list[Frame]:
         pcm, phones = pairing.take(slots)
-        return await self._frames(lambda p: p.feed(pcm, phones))
+        return await self._frames(lambda p: p.feed(pcm, phones), cuts)
 
-    async def _frames(self, work: Callable[[Performance], list[Frame]]) -> list[Frame]:
+    async def _frames(self, work: Callable[[Performance], list[Frame]], cuts: int) -> list[Frame]:
+        """What `work` makes. Raises `_Cut` when the speech was cut before or meanwhile: the next frame is another's."""
         async with self._lock:
+            if cuts != self._cuts:
+                raise _Cut
             frames = await self._call(work)
+            if cuts != self._cuts:
+                raise _Cut
             if frames:
                 self._made = frames[-1].serial
             return frames
@@ -193,11 +206,16 @@ class Stage:
             raise EngineError(f"The face {name} failed; the server's log says why.") from error
 
 
+class _Cut(Exception):
+    """The speech that is being performed was cut."""
+
+
 class _Pairing:
     """Sound and frames of one clause, waiting for each other."""
 
-    def __init__(self, clause: Clause, face_rate: int) -> None:
+    def __init__(self, clause: Clause, face_rate: int, begin: int = 0) -> None:
         self._clause = clause
+        self._begin = begin
         self._face_rate = face_rate
         self._face_slot = face_rate // SLOTS_PER_S
         self._to_wire: Resampler | None = None
@@ -269,7 +287,9 @@ class _Pairing:
 
     def _slice(self, frame: Frame, pcm: Pcm) -> Slice:
         begin, end = self._slot * AUDIO_SAMPLES, (self._slot + 1) * AUDIO_SAMPLES
-        words = tuple(word for word in self._words if begin <= word.start < end)
+        words = tuple(
+            Word(w.text, w.start + self._begin, w.end + self._begin) for w in self._words if begin <= w.start < end
+        )
         first = self._slot == 0
         self._slot += 1
         return Slice(
@@ -277,6 +297,7 @@ class _Pairing:
             pcm=pcm,
             turn_id=self._clause.turn_id,
             clause=self._clause.index,
+            start=self._begin + begin,
             words=words,
             clause_start=first,
             text=self._clause.text if first else "",

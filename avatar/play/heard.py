@@ -7,7 +7,7 @@ that was sent decides the share of its words.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..clock import AUDIO_RATE, AUDIO_SAMPLES
 from ..types import Slice, Word
@@ -25,6 +25,17 @@ class Heard:
     seconds: float
     complete: bool
     """Everything that was queued has been sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in a turn's speech."""
+
+    clause: int
+    sample: int
+    """Of 48 kHz, from the beginning of the clause's sound."""
+    words: tuple[Word, ...] = ()
+    """The clause's words, as far as they are queued."""
 
 
 @dataclass(slots=True)
@@ -66,6 +77,29 @@ class HeardTracker:
     def begun(self) -> bool:
         """Something has been sent."""
         return any(clause.played for clause in self._clauses.values())
+
+    def position(self) -> Position:
+        """One past the last sample that was sent."""
+        index = max((i for i, clause in self._clauses.items() if clause.played), default=0)
+        clause = self._clauses.get(index, _Clause())
+        return Position(index, clause.played, tuple(clause.words))
+
+    def rewind(self, index: int, sample: int) -> None:
+        """Speech goes on from this sample of clause `index`: nothing after it was heard or waits."""
+        self._clauses = {i: clause for i, clause in self._clauses.items() if i <= index}
+        clause = self._clauses.get(index)
+        if clause is not None and sample < clause.queued:
+            clause.queued = clause.played = sample
+            clause.whole = False
+            clause.words = [word for word in clause.words if word.start < sample]
+
+    def rest(self, index: int, sample: int) -> str:
+        """The text of clause `index` from this sample on."""
+        clause = self._clauses.get(index)
+        if clause is None or sample <= 0:
+            return "" if clause is None else clause.text
+        cut = replace(clause, played=sample, whole=False)
+        return clause.text[len(_spoken(cut).strip()) :].strip()
 
     def length_s(self, index: int) -> float:
         """How long clause `index` lasts in seconds, as far as can be known now."""

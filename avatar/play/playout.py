@@ -21,7 +21,7 @@ import numpy as np
 
 from ..clock import AUDIO_RATE, AUDIO_SAMPLES, SLOT_S, MediaClock
 from ..types import I420, Frame, Pcm, Slice
-from .heard import Heard, HeardTracker
+from .heard import Heard, HeardTracker, Position
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +71,8 @@ class Playout:
         self._drained.set()
         self._turn: str | None = None
         self._ended = True
+        self._take_no = 0
+        """Grows whenever what is queued loses its right to be sent."""
         self._heard = HeardTracker()
         self._idle_task: asyncio.Task[Frame | None] | None = None
         self._half: Pcm = SILENCE
@@ -101,14 +103,34 @@ class Playout:
         """From now on slices of this turn alone are accepted."""
         self._turn = turn_id
         self._ended = False
+        self._take_no += 1
         self._heard = HeardTracker()
 
-    async def put(self, piece: Slice) -> bool:
-        """Queues a slice, waiting for room. False: its turn has been cut or has never begun, and it is refused."""
-        while piece.turn_id == self._turn and len(self._queue) >= QUEUE_SLICES:
+    def go_on(self, turn_id: str, clause: int = 0, sample: int = 0) -> int | None:
+        """The turn speaks from this sample of 48 kHz of this clause on: what was held after it counts as unheard.
+        Returns the take that its slices are put with; None when the turn has been cut."""
+        if turn_id != self._turn:
+            return None
+        self._ended = False
+        self._take_no += 1
+        self._heard.rewind(clause, sample)
+        return self._take_no
+
+    def current(self, take: int) -> bool:
+        """Whether slices of this take may still be sent: neither held nor cut since."""
+        return take == self._take_no
+
+    async def put(self, piece: Slice, take: int | None = None) -> bool:
+        """Queues a slice, waiting for room. False: its turn has been cut or has never begun, or its take was held, and
+        it is refused."""
+
+        def refused() -> bool:
+            return piece.turn_id is None or piece.turn_id != self._turn or take not in (None, self._take_no)
+
+        while not refused() and len(self._queue) >= QUEUE_SLICES:
             self._room.clear()
             await self._room.wait()
-        if piece.turn_id is None or piece.turn_id != self._turn:
+        if refused():
             return False
         self._drained.clear()
         self._heard.queued(piece)
@@ -123,13 +145,19 @@ class Playout:
     def flush(self) -> Heard:
         """Cuts the running turn's speech now: the next 20 ms packet fades out, what waits is refused, and the return
         value says what was heard. Synchronous, so that silence never waits for anything."""
+        self._turn = None
+        return self.hold()
+
+    def hold(self) -> Heard:
+        """As `flush`, but the turn may `go_on`."""
         if self._voiced:
             if self._half is not SILENCE:
                 self._half = _faded(self._half)
             elif self._queue:
                 self._fading = _faded(self._queue[0].pcm[:TICK_SAMPLES])
+        self._voiced = False
         self._ended = True
-        self._turn = None
+        self._take_no += 1
         self._queue.clear()
         self._room.set()
         self._drained.set()
@@ -138,6 +166,14 @@ class Playout:
     def heard(self) -> Heard:
         """What of the current turn has been sent so far."""
         return self._heard.result()
+
+    def position(self) -> Position:
+        """Where the current turn's voice is: what was sent up to there."""
+        return self._heard.position()
+
+    def rest(self, clause: int, sample: int) -> str:
+        """The text of a clause of the current turn from this sample on."""
+        return self._heard.rest(clause, sample)
 
     def length_s(self, clause: int) -> float:
         """How long a clause of the current turn lasts in seconds, as far as can be known now."""

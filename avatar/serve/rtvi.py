@@ -17,6 +17,7 @@ from ..events import (
     AvatarSpeech,
     Caption,
     Event,
+    Held,
     Interrupted,
     Notice,
     ReplyEnded,
@@ -95,12 +96,14 @@ def encode(event: Event) -> list[str]:
             if speaking:
                 return [message("bot-tts-started"), message("bot-started-speaking")]
             return [message("bot-tts-stopped"), message("bot-stopped-speaking")]
-        case Caption(turn_id, text, start_s, end_s):
+        case Caption(turn_id, text, start_s, end_s, again):
             frames = [_ours("caption", turn_id=turn_id, text=text, start_s=start_s, end_s=end_s)]
-            if text:
+            if text and not again:
                 spoken = {"text": text, "aggregated_by": "sentence", "will_be_spoken": True}
                 frames += [message("bot-tts-text", {"text": text}), message("bot-output", spoken)]
             return frames
+        case Held(turn_id, heard_text):
+            return [_ours("held", turn_id=turn_id, heard_text=heard_text)]
         case Interrupted(turn_id, heard_text, heard_s, stop_ms):
             return [_ours("interrupted", turn_id=turn_id, heard_text=heard_text, heard_s=heard_s, stop_ms=stop_ms)]
         case TurnEnded(record):

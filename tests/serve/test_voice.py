@@ -84,7 +84,7 @@ async def test_the_users_voice_stops_the_avatar(tmp_path: Path) -> None:
             await play(call.peer, np.concatenate([quiet(1.0), at_48k(clip(HELLO)), quiet(1.5)]), tick)
             event = (await call.until(lambda: call.ours("interrupted")))[0]
             assert event["heard_text"].startswith("one two") and event["heard_s"] > 0.5
-            assert 200 < event["stop_ms"] < 900
+            assert 0 < event["stop_ms"] < 900
             turns = await call.until(lambda: call.ours("turn")[1:] and call.ours("turn"))
             assert turns[0]["interrupted"] and not turns[1]["interrupted"]
             assert turns[1]["user_text"]
