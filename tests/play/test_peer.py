@@ -91,7 +91,10 @@ async def test_sound_and_picture_meet_on_the_senders_clock() -> None:
                 beeps.append(start + loud[0] / 48_000)
             level = len(loud)
         assert len(flashes) >= 4
-        offsets = [min((b - f for b in beeps), key=abs) for f in flashes if f is not None]
+        nearest = [min((b - f for b in beeps), key=abs) for f in flashes if f is not None]
+        # A machine that is held up leaves out slots; what is left out has no partner, and what is shown must meet it.
+        offsets = [offset for offset in nearest if abs(offset) < 0.5]
+        assert len(offsets) >= 3
         assert abs(float(np.median(offsets))) <= 0.02
         assert max(map(abs, offsets)) <= 0.04
 
