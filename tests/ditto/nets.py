@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.ditto.golden import GOLDEN
 
-NETS = ("lmdm",)
+NETS = ("appearance_extractor", "motion_extractor", "stitch_network", "warp_network", "decoder", "lmdm")
 
 
 @cache
@@ -16,9 +16,10 @@ def state(net: str) -> dict[str, Any]:
     import torch
 
     from ditto.nets.family import FAMILY
+    from ditto.nets.widths import FULL
 
     with torch.device("meta"):
-        shapes = {key: tuple(value.shape) for key, value in FAMILY[net]().state_dict().items()}
+        shapes = {key: tuple(value.shape) for key, value in FAMILY[net](FULL).state_dict().items()}
     return {key: torch.from_numpy(value.copy()) for key, value in GOLDEN.rule.weights(net, shapes)}
 
 
@@ -28,9 +29,10 @@ def network(net: str) -> Any:
     import torch
 
     from ditto.nets.family import FAMILY
+    from ditto.nets.widths import FULL
 
     with torch.device("meta"):
-        module = FAMILY[net]()
+        module = FAMILY[net](FULL)
     module.load_state_dict(state(net), strict=True, assign=True)
     return module.eval().requires_grad_(False)
 
