@@ -114,7 +114,8 @@ class _Show:
     async def run(self) -> None:
         """Returns when the whole turn has been sent, or has been cut."""
         while True:
-            await self.floor.wait()
+            while not self.floor.is_set():  # it may be taken again before this wakes
+                await self.floor.wait()
             place = self.playout.position()
             begin = self.tape.resume(place)
             take = self.playout.go_on(self.turn_id, place.clause, begin)

@@ -162,7 +162,8 @@ def _valley(chunks: Sequence[AudioChunk], sample: int) -> int:
         return sample
     rate = chunks[0].rate
     sound: Pcm = np.concatenate([chunk.pcm for chunk in chunks])
-    origin, at = chunks[0].start, round(sample * rate / AUDIO_RATE)
+    origin = chunks[0].start
+    at = min(round(sample * rate / AUDIO_RATE), origin + len(sound))
     step = round(_FRAME_S * rate)
     begin = max(0, at - origin - round(_LOOK_BACK_S * rate))
     count = (at - origin - begin) // step
