@@ -1,7 +1,7 @@
-"""Interruptions and false alarms at random moments: what is on the wire afterwards, and what is said to have been heard.
+"""Interruptions and false alarms at random moments: what is on the wire then, and what is said to have been heard.
 
-The real line from clauses to the wire, in a time that jumps to whatever is slept for. Each word is a level of its own, so
-the wire shows which words were sent, and how much of each.
+The real line from clauses to the wire, in a time that jumps to whatever is slept for. Each word is a level of its own,
+so the wire shows which words were sent, and how much of each.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from avatar.clock import MediaClock
 from avatar.face.stage import Stage
 from avatar.play import playout as playout_module
 from avatar.play.heard import Heard
-from avatar.play.playout import TICK_SAMPLES, Playout
+from avatar.play.playout import Playout
 from avatar.talk import Marks, speak
 from avatar.tunables import Tunables
-from avatar.types import I420, AudioChunk, Clause, Frame, Pcm, Slice, Word
+from avatar.types import I420, AudioChunk, Clause, Frame, Pcm, Word
 from tests.session.test_stage import ScriptedFace
 
 RATE = 48_000
