@@ -5,25 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import aclosing
+from typing import Any
 
 from .clock import AUDIO_RATE
+from .draft import Draft, Ledger, Reply
 from .engines import Engines
 from .errors import AvatarError, EngineError
 from .events import AvatarSpeech, Held, Interrupted, Notice, ReplyEnded, ReplyText, TurnEnded, UserText
 from .floor import Floor
 from .play.playout import FADE_SAMPLES
+from .recognition import Recognition
 from .speak.clauses import ClauseSplitter, language_of
-from .talk import Marks, speak
+from .talk import Marks, Voice, speak
 from .think.history import REPLY_TOKENS, History
-from .turns import Request, mark, record
+from .turns import Request, mark, mark_ahead, record
 from .types import AudioChunk, Clause, Turn
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 APOLOGY = {
     "en": "Sorry, I cannot think just now. Please try again in a moment.",
@@ -46,6 +46,11 @@ class Conversation:
         self._floor.set()
         self._held_at: float | None = None
         """Monotonic seconds at which the running turn was held."""
+        self._request: Request | None = None
+        """What the running turn was asked with."""
+        self._draft: tuple[Recognition, Draft] | None = None
+        """What is worked out ahead, and for which utterance."""
+        self._ledger = Ledger()
         self._cleaning: set[asyncio.Task[None]] = set()
 
     @property
@@ -61,6 +66,7 @@ class Conversation:
             if request.kind == "recast":
                 await self._recast()
                 continue
+            self._request = request
             self._task = asyncio.create_task(self._take(request), name=f"turn {request.turn_id}")
             try:
                 await asyncio.wait([self._task])
@@ -70,7 +76,7 @@ class Conversation:
                 await request.drop()
             if not self._task.cancelled() and (error := self._task.exception()) is not None:
                 self._failed(error)
-            self._task = self._turn = None
+            self._task = self._turn = self._request = None
             if session.inbox.empty():
                 session.enter("listening" if session.user_speaking else "idle")
 
@@ -130,6 +136,37 @@ class Conversation:
         self._finish(turn)
         return event
 
+    def supersede(self, onset: float) -> Recognition | None:
+        """The user goes on before anything of the answer was heard: what they said so far, to be continued."""
+        turn, request = self._turn, self._request
+        if turn is None or request is None or request.heard is None or self._session.playout.heard().seconds:
+            return None
+        said, request.heard = request.heard, None
+        self.interrupt(onset)
+        if turn.user_text:
+            self._history.take_back_user()
+        return said
+
+    def anticipate(self, heard: Recognition, turn_id: str) -> None:
+        """The user may have finished: a draft of the answer is begun, unless another turn runs."""
+        self.think_again()
+        if self.busy or not self._session.inbox.empty():
+            return
+        language = self._session.tunables.language
+
+        def think(text: str) -> Reply:
+            messages = self._history.supposing(text)
+            return Reply(self._engines.llm.reply(messages, max_tokens=REPLY_TOKENS), ClauseSplitter(turn_id, language))
+
+        tts, voice = self._engines.tts, self._session.tunables.voice
+        self._draft = heard, Draft(heard.guess, think, lambda clause: tts.speak(clause, voice), self._ledger)
+
+    def think_again(self) -> None:
+        """What was worked out ahead is not wanted."""
+        if self._draft is not None:
+            (_, draft), self._draft = self._draft, None
+            self._clean(draft.close())
+
     def first_sent(self, turn_id: str) -> None:
         """The first slice of a turn has been sent."""
         if self._turn is not None and self._turn.id == turn_id:
@@ -139,10 +176,14 @@ class Conversation:
         """The session's tunables have changed."""
         tunables = self._session.tunables
         self._history.instruct(tunables.instructions, tunables.language)
+        self.think_again()
 
     def dropped(self, request: Request) -> None:
         """A request that will not be taken: frees what it holds."""
-        task = asyncio.create_task(request.drop())
+        self._clean(request.drop())
+
+    def _clean(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._cleaning.add(task)
         task.add_done_callback(self._cleaning.discard)
 
@@ -150,6 +191,7 @@ class Conversation:
         session = self._session
         while not session.inbox.empty():
             await session.inbox.get_nowait().drop()
+        self.think_again()
         await asyncio.gather(*self._cleaning, return_exceptions=True)
 
     # -- one turn --------------------------------------------------------------------------------------------------
@@ -166,19 +208,21 @@ class Conversation:
         await self._recast()
         if request.endpoint is not None:
             mark(turn, "endpoint", request.endpoint)
-        clauses = await self._clauses(request, turn)
-        if clauses is None:
-            self._turn = None
-            return
-        await speak(
-            clauses,
-            self._voice(request, turn),
-            session.stage,
-            session.playout,
-            self._marks(turn),
-            turn_id=turn.id,
-            floor=self._floor,
-        )
+        text = await self._text(request, turn)
+        reply: Reply | Draft | None = None
+        try:
+            if request.kind == "user":
+                if not text:
+                    self._turn = None
+                    return
+                reply = self._reply(request, turn, text)
+            clauses, voice = self._clauses(request, turn, reply), self._voice(request, turn, reply)
+            marks = self._marks(turn)
+            await speak(clauses, voice, session.stage, session.playout, marks, turn_id=turn.id, floor=self._floor)
+        finally:
+            if reply is not None:
+                await reply.close()
+                self._ledger.used += reply.tokens
         heard = session.playout.heard()
         turn.heard_text = heard.text
         if turn.kind != "speech":
@@ -194,56 +238,69 @@ class Conversation:
         except AvatarError as error:  # the portrait was removed meanwhile, or cannot be moved: the old one goes on
             self._session.outbox(Notice(error.message))
 
-    async def _clauses(self, request: Request, turn: Turn) -> AsyncIterator[Clause] | None:
-        """What the turn will say, clause by clause; None when the user said nothing that was understood."""
-        match request.kind:
-            case "user":
-                text = await self._user_text(request, turn)
-                if not text:
-                    return None
-                turn.user_text = text
-                self._session.outbox(UserText(text, final=True))
-                self._history.add_user(text)
-                return self._think(turn, text)
-            case "say" | "greeting":
-                return self._read(request.text, turn)
-            case "speech":
-                return _one(Clause("", 0, turn.id))
-            case "recast":
-                return None
-
-    async def _user_text(self, request: Request, turn: Turn) -> str:
-        if request.stream is None:
+    async def _text(self, request: Request, turn: Turn) -> str:
+        """What the user said, or what is to be read."""
+        if request.heard is None:
+            self.think_again()
             return request.text
         turn.engines["stt"] = self._engines.stt.choice.name
-        transcript = await request.stream.finish()
+        turn.revision = request.heard.revision
+        try:
+            text = await request.heard.text()
+        except EngineError:
+            self.think_again()
+            raise
         mark(turn, "stt_final", time.monotonic())
-        return transcript.text.strip()
+        if self._draft is not None and (self._draft[0] is not request.heard or not self._draft[1].answers(text)):
+            self.think_again()
+        return text
 
-    async def _think(self, turn: Turn, user_text: str) -> AsyncIterator[Clause]:
-        """The language model's reply, or an apology when it fails before its first word."""
+    def _reply(self, request: Request, turn: Turn, text: str) -> Reply | Draft:
+        """The answer to what the user said: the draft where one was made, else a new one. From here on the turn is
+        certain: it is told, and the history has it."""
+        turn.user_text = text
+        self._session.outbox(UserText(text, final=True, revision=turn.revision))
+        self._history.add_user(text)
         llm = self._engines.llm
         turn.engines["llm"] = llm.choice.name
-        language = self._session.tunables.language
-        splitter = ClauseSplitter(turn.id, language)
+        if self._draft is not None:
+            (_, draft), self._draft = self._draft, None
+            now = time.monotonic()
+            mark_ahead(turn, draft.claim(lambda piece: self._wrote(turn, piece)), now)
+            return draft
+        pieces = llm.reply(self._history.messages(), max_tokens=REPLY_TOKENS)
+        reply = Reply(pieces, ClauseSplitter(turn.id, self._session.tunables.language))
+        reply.tell(lambda piece: self._wrote(turn, piece))
+        return reply
+
+    def _clauses(self, request: Request, turn: Turn, reply: Reply | Draft | None) -> AsyncIterator[Clause]:
+        """What the turn will say, clause by clause."""
+        if reply is not None:
+            return self._think(turn, reply)
+        return _one(Clause("", 0, turn.id)) if request.kind == "speech" else self._read(request.text, turn)
+
+    def _wrote(self, turn: Turn, piece: str) -> None:
+        """The language model has written another piece."""
+        mark(turn, "llm_first_token", time.monotonic())
+        turn.reply_text += piece
+        self._session.outbox(ReplyText(turn.id, piece))
+
+    async def _think(self, turn: Turn, reply: Reply | Draft) -> AsyncIterator[Clause]:
+        """The language model's reply, or an apology when it fails before its first word."""
         try:
-            async with closing(llm.reply(self._history.messages(), max_tokens=REPLY_TOKENS)) as pieces:
-                async for piece in pieces:
-                    mark(turn, "llm_first_token", time.monotonic())
-                    turn.reply_text += piece
-                    self._session.outbox(ReplyText(turn.id, piece))
-                    for clause in splitter.push(piece):
-                        yield clause
+            async with aclosing(reply.clauses()) as clauses:
+                async for clause in clauses:
+                    yield clause
         except EngineError as error:
             self._trouble(turn, error)
+            apology = ""
             if not turn.reply_text.strip():
-                tongue = language_of(user_text) if language == "auto" else language.split("-")[0]
-                turn.reply_text = APOLOGY.get(tongue, APOLOGY["en"])
-                self._session.outbox(ReplyText(turn.id, turn.reply_text))
-                for clause in splitter.push(turn.reply_text):
-                    yield clause
-        for clause in splitter.finish():
-            yield clause
+                language = self._session.tunables.language
+                tongue = language_of(turn.user_text) if language == "auto" else language.split("-")[0]
+                apology = turn.reply_text = APOLOGY.get(tongue, APOLOGY["en"])
+                self._session.outbox(ReplyText(turn.id, apology))
+            for clause in reply.rest(apology):
+                yield clause
         self._session.outbox(ReplyEnded(turn.id))
 
     async def _read(self, text: str, turn: Turn) -> AsyncIterator[Clause]:
@@ -252,7 +309,7 @@ class Conversation:
         for clause in [*splitter.push(text), *splitter.finish()]:
             yield clause
 
-    def _voice(self, request: Request, turn: Turn) -> Any:
+    def _voice(self, request: Request, turn: Turn, reply: Reply | Draft | None) -> Voice:
         recording = request.recording
         if recording is not None:
             return lambda clause: recording.chunks()
@@ -262,6 +319,8 @@ class Conversation:
         def speak_clause(clause: Clause) -> AsyncIterator[AudioChunk]:
             if tts.holds(clause, voice) and "tts" not in turn.cached:
                 turn.cached += ("tts",)
+            if isinstance(reply, Draft) and clause.index == 0:
+                return reply.sound(clause)
             return tts.speak(clause, voice)
 
         return speak_clause
@@ -313,13 +372,3 @@ class Conversation:
 
 async def _one(clause: Clause) -> AsyncIterator[Clause]:
     yield clause
-
-
-@asynccontextmanager
-async def closing(pieces: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
-    """Closes an engine's iterator at the end, whatever happens: that is what stops its work."""
-    try:
-        yield pieces
-    finally:
-        if (close := getattr(pieces, "aclose", None)) is not None:
-            await close()

@@ -26,6 +26,8 @@ class UserText:
 
     text: str
     final: bool
+    revision: int = 0
+    """Above 0 the text replaces the last final one: the user had not finished."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from .events import Event, Interrupted, State
 from .face.stage import Stage
 from .play.peer import Peer
 from .play.playout import Playout
+from .recognition import Recognition
 from .tunables import Tunables
 from .turns import Request
 from .types import Turn
@@ -73,6 +74,19 @@ class Floor(Protocol):
 
     def release(self) -> None:
         """Nobody wanted the floor: the turn that is held goes on."""
+        ...
+
+    def anticipate(self, heard: Recognition, turn_id: str) -> None:
+        """The user may have finished: what a turn needs is worked out ahead, and nobody is told."""
+        ...
+
+    def think_again(self) -> None:
+        """The user has not finished: what was worked out ahead is dropped."""
+        ...
+
+    def supersede(self, onset: float) -> Recognition | None:
+        """The user goes on before anything of the answer was heard: the turn ends, and what it answered is given back
+        as the beginning of what is being said. None where no such turn runs."""
         ...
 
     async def change_avatar(self) -> None:

@@ -12,10 +12,10 @@ from .engines import Engines
 from .errors import AvatarError, EngineError
 from .events import Notice, UserSpeech, UserText
 from .floor import Floor
-from .hear.ears import Ears, HearEvent, SpeechContinued, SpeechEnded, SpeechStarted
-from .seams import STTStream
-from .turns import Request
-from .types import AudioChunk, Transcript
+from .hear.ears import Ears, HearEvent, SpeechContinued, SpeechEnded, SpeechPaused, SpeechResumed, SpeechStarted
+from .recognition import Recognition
+from .turns import Request, new_id
+from .types import AudioChunk
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,8 @@ class _Doubt:
     onset: float
     """Monotonic seconds."""
     judge: BargeIn
+    heard: Recognition | None
+    """What is said over it."""
 
 
 class Listener:
@@ -38,7 +40,10 @@ class Listener:
     def __init__(self, session: Floor, engines: Engines) -> None:
         self._session = session
         self._engines = engines
-        self._stream: STTStream | None = None
+        self._heard: Recognition | None = None
+        """The recognition of the running utterance."""
+        self._turn_id = ""
+        """Of the turn that it will ask for."""
         self._onset = 0.0
         self._doubt: _Doubt | None = None
         """The running utterance began while a turn was running."""
@@ -85,48 +90,57 @@ class Listener:
         match event:
             case SpeechStarted(at, chunk):
                 self._onset = self._moment(at)
-                turn_id = session.hold() if session.tunables.interruptible else None
-                if turn_id is not None:
-                    self._doubt = _Doubt(turn_id, self._onset, BargeIn(at / EAR_RATE, partials=self._partials))
-                    self._doubts.append(self._doubt)
+                held = session.hold() if session.tunables.interruptible else None
                 session.user_spoke(True)
                 session.outbox(UserSpeech(True))
+                self._turn_id = new_id()
                 try:
-                    self._stream = self._engines.stt.open(session.tunables.language)
+                    self._heard = Recognition(self._engines.stt.open(session.tunables.language))
                 except AvatarError as error:  # the next utterance may fare better
                     session.outbox(Notice(error.message))
+                if held is not None:
+                    judge = BargeIn(at / EAR_RATE, partials=self._partials)
+                    self._doubt = _Doubt(held, self._onset, judge, self._heard)
+                    self._doubts.append(self._doubt)
                 await self._feed(chunk)
             case SpeechContinued(chunk):
                 await self._feed(chunk)
+            case SpeechPaused():
+                if self._heard is not None:
+                    session.anticipate(self._heard, self._turn_id)
+            case SpeechResumed():
+                session.think_again()
             case SpeechEnded(utterance, at):
                 session.user_spoke(False)
                 session.outbox(UserSpeech(False))
-                stream, self._stream = self._stream, None
+                heard, self._heard = self._heard, None
                 doubt, self._doubt = self._doubt, None
-                if stream is None:
+                if heard is None:
                     if doubt is not None:
                         self._settle(doubt, "")
                     return
                 ended, noticed = self._moment(utterance.speech_end), self._moment(at)
+                request = Request("user", began=ended, endpoint=noticed, heard=heard, turn_id=self._turn_id)
                 if doubt is None or doubt.judge.verdict is Verdict.REAL:
-                    await self._request(stream, ended, noticed)
+                    await self._ask(request)
                 else:
-                    group.create_task(self._decide(doubt, stream, ended, noticed), name="barge-in")
+                    group.create_task(self._decide(doubt, heard, request), name="barge-in")
 
-    async def _decide(self, doubt: _Doubt, stream: STTStream, ended: float, noticed: float) -> None:
+    async def _decide(self, doubt: _Doubt, heard: Recognition, request: Request) -> None:
         """Whether a voice over the avatar's was an interruption, by all of its words."""
-        session = self._session
-        transcript = Transcript("")
+        session, text = self._session, ""
         try:
-            transcript = await stream.finish()
+            text = await heard.text()
         except EngineError as error:
             session.outbox(Notice(error.message))
-        finally:
-            await stream.close()
-        if self._settle(doubt, transcript.text):
-            await self._request(_Understood(transcript), ended, noticed)
+        except BaseException:
+            await heard.close()
+            raise
+        if self._settle(doubt, text):
+            await self._ask(request)
         else:
-            session.outbox(UserText(transcript.text.strip(), final=True))
+            await heard.close()
+            session.outbox(UserText(text, final=True))
 
     def _settle(self, doubt: _Doubt, final: str | None = None) -> bool:
         """Acts on the verdict once there is one: the turn is interrupted or goes on. Returns whether it is REAL."""
@@ -139,25 +153,30 @@ class Listener:
             self._doubts.remove(doubt)
         if doubt.judge.verdict is Verdict.REAL:
             if session.turn_id == doubt.turn_id:
-                session.interrupt(doubt.onset, by_voice=True)
+                said = session.supersede(doubt.onset) if doubt.heard is not None else None
+                if said is None:
+                    session.interrupt(doubt.onset, by_voice=True)
+                elif doubt.heard is not None:
+                    doubt.heard.follow(said)
             return True
         if not self._doubts:
             session.release()
         return False
 
-    async def _request(self, stream: STTStream, ended: float, noticed: float) -> None:
-        request = Request("user", began=ended, endpoint=noticed, stream=stream)
+    async def _ask(self, request: Request) -> None:
         try:
             self._session.ask(request, interrupt=False)
         except AvatarError as error:
             await request.drop()
+            self._session.think_again()
             self._session.outbox(Notice(error.message))
 
     async def _feed(self, chunk: AudioChunk) -> None:
-        if self._stream is None:
+        heard = self._heard
+        if heard is None:
             return
         try:
-            partial = await self._stream.feed(chunk)
+            partial = await heard.feed(chunk)
         except EngineError as error:
             log.warning("recognition failed: %s", error.message)
             self._session.outbox(Notice(error.message))
@@ -165,15 +184,16 @@ class Listener:
             return
         if partial:
             self._partials = True
-            self._session.outbox(UserText(partial, final=False))
+            self._session.outbox(UserText(partial, final=False, revision=heard.revision))
             if self._doubt is not None:
                 self._doubt.judge.words(partial)
                 self._settle(self._doubt)
 
     async def _drop(self) -> None:
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            await stream.close()
+        self._session.think_again()
+        heard, self._heard = self._heard, None
+        if heard is not None:
+            await heard.close()
         doubt, self._doubt = self._doubt, None
         if doubt is not None:
             self._settle(doubt, "")
@@ -184,19 +204,3 @@ class Listener:
     def _moment(self, sample: int) -> float:
         """Monotonic seconds at which a 16 kHz sample of the microphone arrived."""
         return self._heard_until - (self._heard_end - sample) / EAR_RATE
-
-
-class _Understood:
-    """The recognition of an utterance that has been finished already."""
-
-    def __init__(self, transcript: Transcript) -> None:
-        self._transcript = transcript
-
-    async def feed(self, chunk: AudioChunk) -> str | None:
-        return None
-
-    async def finish(self) -> Transcript:
-        return self._transcript
-
-    async def close(self) -> None:
-        pass

@@ -22,6 +22,11 @@ class STTStream(Protocol):
         slow decoding goes on beside it."""
         ...
 
+    async def guess(self) -> Transcript | None:
+        """The user pauses: the text as it is if nothing more is said, None where the engine cannot tell yet. What it
+        costs is not paid again by `finish` unless more voice is fed. Cancelling it cancels no recognition."""
+        ...
+
     async def finish(self) -> Transcript:
         """Everything has been fed: the final text (empty when nothing was understood)."""
         ...

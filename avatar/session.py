@@ -25,6 +25,7 @@ from .face.stage import Stage
 from .listening import Listener
 from .play.peer import Peer
 from .play.playout import Playout
+from .recognition import Recognition
 from .seams import Rig
 from .tunables import Tunables, update
 from .turns import Request, new_id
@@ -135,13 +136,28 @@ class Session:
         """Stops the running turn now, silence first, then the engines; what waits to be said is not said either. What
         the user has said is answered still when it is the user's own voice that interrupts. `onset` is the moment
         (monotonic seconds) that asked for it. None when no turn runs."""
+        self._drop_waiting(by_voice)
+        return self._conversation.interrupt(onset)
+
+    def _drop_waiting(self, by_voice: bool) -> None:
         waiting = [self.inbox.get_nowait() for _ in range(self.inbox.qsize())]
         for request in waiting:
             if request.kind == "recast" or (by_voice and request.kind == "user"):
                 self.inbox.put_nowait(request)
             else:
                 self._conversation.dropped(request)
-        return self._conversation.interrupt(onset)
+
+    def anticipate(self, heard: Recognition, turn_id: str) -> None:
+        self._conversation.anticipate(heard, turn_id)
+
+    def think_again(self) -> None:
+        self._conversation.think_again()
+
+    def supersede(self, onset: float) -> Recognition | None:
+        said = self._conversation.supersede(onset)
+        if said is not None:
+            self._drop_waiting(by_voice=True)
+        return said
 
     def hold(self) -> str | None:
         """Silence, until it is known whether somebody wants the floor. Returns the turn that is held by it, if any."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from .seams import STTStream
+from .recognition import Recognition
 from .types import AudioChunk, Turn
 
 Kind = Literal["user", "say", "speech", "greeting", "recast"]
@@ -49,16 +49,16 @@ class Request:
     """What is said to the avatar (`user`) or what it shall say (`say`, `greeting`)."""
     endpoint: float | None = None
     """Monotonic seconds at which the end of the user's speech was noticed."""
-    stream: STTStream | None = None
-    """The recognition that yields the text of a spoken user turn."""
+    heard: Recognition | None = None
+    """What yields the text of a spoken user turn."""
     recording: Sound | None = None
     """The sound of a `speech` turn."""
     turn_id: str = field(default_factory=new_id)
 
     async def drop(self) -> None:
         """Frees what a request that will not be taken holds."""
-        if self.stream is not None:
-            await self.stream.close()
+        if self.heard is not None:
+            await self.heard.close()
         if self.recording is not None:
             self.recording.close()
 
@@ -66,6 +66,11 @@ class Request:
 def mark(turn: Turn, stage: str, now: float) -> None:
     """Notes when a stage was first reached."""
     turn.marks.setdefault(stage, round(1000 * (now - turn.began), 1))
+
+
+def mark_ahead(turn: Turn, times: Mapping[str, float], now: float) -> None:
+    """Notes the stages that were reached before the turn was certain, which is `now`."""
+    turn.ahead = {stage: round(1000 * (now - at), 1) for stage, at in times.items()}
 
 
 def record(turn: Turn) -> dict[str, Any]:
@@ -81,4 +86,6 @@ def record(turn: Turn) -> dict[str, Any]:
         "cached": list(turn.cached),
         "engines": dict(turn.engines),
         "error": turn.error,
+        "revision": turn.revision,
+        "ahead_ms": dict(turn.ahead),
     } | {stage: turn.marks.get(stage) for stage in STAGES}

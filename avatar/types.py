@@ -173,5 +173,9 @@ class Turn:
     """What went wrong in words, empty when nothing did."""
     cached: tuple[str, ...] = ()
     engines: dict[str, str] = field(default_factory=dict)
+    revision: int = 0
+    """How often the user went on before an answer was heard."""
     marks: dict[str, float] = field(default_factory=dict)
     """Stage → milliseconds after `began`."""
+    ahead: dict[str, float] = field(default_factory=dict)
+    """Stages that were worked out on suspicion → milliseconds by which each was done before the turn was certain."""

@@ -24,6 +24,9 @@ class UnknownLanguage:
     async def feed(self, chunk: AudioChunk) -> str | None:
         return None
 
+    async def guess(self) -> Transcript | None:
+        return None
+
     async def finish(self) -> Transcript:
         raise EngineError(self._message, code=LANGUAGE_UNAVAILABLE)
 

@@ -25,6 +25,8 @@ from ..types import AudioChunk, Choice, Pcm, Transcript
 from .hallucination import is_stock_phrase, is_wordless
 from .language import primary_tag
 from .resample import RATE
+from .vad import Vad
+from .voice import VoiceTracker
 
 log = logging.getLogger(__name__)
 
@@ -208,23 +210,70 @@ def _models(answer: Any) -> list[str] | None:
 
 
 class _Stream:
-    """One utterance, sent when it is complete."""
+    """One utterance, sent when the user pauses; the answer counts when nothing more was said."""
 
     def __init__(self, engine: Remote, language: str) -> None:
         self._engine = engine
         self._language = language
         self._parts: list[Pcm] = []
+        self._voice = VoiceTracker(Vad.load()())
+        self._asked: asyncio.Task[Transcript] | None = None
+        """The newest request."""
+        self._asked_for = 0
+        """Where the voice ended that it covers."""
 
     async def feed(self, chunk: AudioChunk) -> str | None:
         self._parts.append(chunk.pcm)
+        self._voice.feed(chunk.pcm)
+        if self._voice.voice_end > self._asked_for:
+            self._forget()  # more was said: that answer is out of date
         return None
+
+    async def guess(self) -> Transcript | None:
+        """Asks at once: one request a pause."""
+        if not self._voice.voice_end or not self._parts:
+            return None
+        asked = self._ask()
+        try:
+            return await asyncio.shield(asked)
+        except EngineError:
+            return None
+        except asyncio.CancelledError:
+            if asked.cancelled():
+                return None  # more was said, or the utterance is dropped
+            raise
+
+    def _ask(self) -> asyncio.Task[Transcript]:
+        """The request for what has been said so far; the one that runs already where nothing was said since."""
+        if self._asked is not None and self._asked_for == self._voice.voice_end and not self._failed():
+            return self._asked
+        self._forget()
+        sound = np.concatenate(self._parts)
+        self._parts = [sound]
+        self._asked_for = self._voice.voice_end
+        self._asked = asyncio.create_task(self._engine.transcribe(sound, self._language), name="transcribe")
+        return self._asked
+
+    def _failed(self) -> bool:
+        asked = self._asked
+        return asked is not None and asked.done() and (asked.cancelled() or asked.exception() is not None)
+
+    def _forget(self) -> None:
+        """Nobody wants the answer to the last request."""
+        if self._asked is not None:
+            self._asked.cancel()
+            self._asked.add_done_callback(lambda task: task.cancelled() or task.exception())
+            self._asked = None
 
     async def finish(self) -> Transcript:
         if not self._parts:
             return Transcript("")
-        sound = np.concatenate(self._parts)
-        self._parts.clear()
-        return await self._engine.transcribe(sound, self._language)
+        asked = self._ask()
+        try:
+            return await asked
+        finally:
+            await self.close()
 
     async def close(self) -> None:
         self._parts.clear()
+        self._forget()

@@ -67,9 +67,7 @@ class _Stream:
             self._held.clear()
             self._held_s = 0.0
             if self._voice.silence >= _PAUSE:
-                self._decided = self._voice.voice_end
-                self._stretches[-1].end()
-                self._running = False
+                self._decide()
         text = " ".join(filter(None, map(_newest, self._stretches)))
         if text == self._shown:
             return None
@@ -82,11 +80,33 @@ class _Stream:
         while len(self._held) > 1 and self._held_s > _HELD_S:
             self._held_s -= len(self._held.popleft()) / (2 * RATE)
 
+    def _decide(self) -> None:
+        """What has been said so far is a stretch of its own."""
+        if self._running:
+            self._decided = self._voice.voice_end
+            self._stretches[-1].end()
+            self._running = False
+
+    async def guess(self) -> Transcript | None:
+        if self._closed or not self._voice.voice_end:
+            return None
+        self._decide()
+        stretches = list(self._stretches)
+        try:
+            texts = [await asyncio.shield(stretch.text) for stretch in stretches]
+        except EngineError:
+            return None
+        except asyncio.CancelledError:
+            if any(stretch.text.cancelled() for stretch in stretches):
+                return None  # closed meanwhile
+            raise
+        text = " ".join(filter(None, texts))
+        return Transcript(text, "en" if text else "")
+
     async def finish(self) -> Transcript:
         if self._closed:
             return Transcript("")
-        if self._running:
-            self._stretches[-1].end()
+        self._decide()
         try:
             async with asyncio.timeout(_FINISH_TIMEOUT_S):
                 texts = [await asyncio.shield(stretch.text) for stretch in self._stretches]

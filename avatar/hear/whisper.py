@@ -91,7 +91,9 @@ class _Stream:
         self._shown = text
         return text
 
-    def _start_early(self) -> None:
+    def _start_early(self, *, paused: bool = False) -> None:
+        """Decodes what is there on suspicion, where that is due and affordable. `paused`: somebody says that this is a
+        pause."""
         if self._job is not None and not self._job.future.done():
             return
         options, seconds = self._model.options, self._model.seconds
@@ -99,12 +101,33 @@ class _Stream:
         voice_end = self._voice.voice_end
         if covered - voice_end >= _TAIL:
             return  # nothing was said since
-        paused = self._voice.silence >= options.pause_s * RATE
+        paused = (paused and self._voice.silence >= _TAIL) or self._voice.silence >= options.pause_s * RATE
         due = self._length - covered >= options.partial_every_s * RATE and voice_end > covered
         if (paused and seconds <= options.pause_budget_s) or (due and seconds <= options.partial_budget_s):
             future = self._engine.early(functools.partial(self._model.decode, self._sound(), self._language))
             if future is not None:
                 self._job = _Job(self._length, future)
+
+    def _decided(self) -> bool:
+        """The newest early decode covers all that was said."""
+        job = self._job
+        return job is not None and job.end - self._voice.voice_end >= _TAIL and not job.future.cancelled()
+
+    async def guess(self) -> Transcript | None:
+        if self._closed or not self._voice.voice_end:
+            return None
+        self._start_early(paused=True)
+        job = self._job
+        if job is None or not self._decided():
+            return None
+        try:
+            return await asyncio.shield(asyncio.wrap_future(job.future))
+        except asyncio.CancelledError:
+            if job.future.cancelled():
+                return None  # closed meanwhile
+            raise
+        except Exception:  # the final decode will say what is wrong
+            return None
 
     def _sound(self) -> Pcm:
         self._parts = [np.concatenate(self._parts)] if self._parts else [np.zeros(0, np.int16)]
@@ -118,7 +141,7 @@ class _Stream:
         try:
             if not self._voice.voice_end:
                 return Transcript("")  # Whisper makes words up where there is none
-            if job is not None and job.end - self._voice.voice_end >= _TAIL and not job.future.cancelled():
+            if job is not None and self._decided():
                 return await asyncio.wrap_future(job.future)
             if job is not None:
                 job.future.cancel()

@@ -83,11 +83,10 @@ def encode(event: Event) -> list[str]:
             return [_ours("state", state=state)]
         case UserSpeech(speaking):
             return [message("user-started-speaking" if speaking else "user-stopped-speaking")]
-        case UserText(text, final):
+        case UserText(text, final, revision):
             stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
-            return [
-                message("user-transcription", {"text": text, "final": final, "timestamp": stamp, "user_id": "user"})
-            ]
+            said = {"text": text, "final": final, "timestamp": stamp, "user_id": "user", "revision": revision}
+            return [message("user-transcription", said)]
         case ReplyText(_, text):
             return [message("bot-llm-text", {"text": text})]
         case ReplyEnded(_):

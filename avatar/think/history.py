@@ -6,6 +6,8 @@ that keeps the prefix of its last prompt (llama.cpp, vLLM, Ollama) has only the 
 
 from __future__ import annotations
 
+import copy
+
 from ..types import Message
 
 MAX_CHARS = 12_000
@@ -84,11 +86,17 @@ class History:
             self._turns.append([Message("user", text)])
             self._trim()
 
-    def replace_last_user(self, text: str) -> None:
-        """The user went on speaking before an answer came: the newest unanswered turn reads `text` from now on."""
+    def take_back_user(self) -> None:
+        """The user went on speaking before an answer came: the newest turn, where it has none, was not the whole."""
         if self._turns and len(self._turns[-1]) == 1:
             self._turns.pop()
-        self.add_user(text)
+
+    def supposing(self, text: str) -> list[Message]:
+        """What `messages` would say if the user's turn were `text`; nothing is changed."""
+        other = copy.copy(self)
+        other._turns = [list(turn) for turn in self._turns]
+        other.add_user(text)
+        return other.messages()
 
     def add_assistant(self, text: str) -> None:
         """What the avatar said. Before the user's first turn it is the greeting, which goes into the head: many chat

@@ -57,14 +57,26 @@ def test_only_the_last_thing_said_is_replaced() -> None:
     assert said(history) == [("user", "Hello"), ("assistant", "Hi.\nBy the way")]
 
 
-def test_a_revised_utterance_replaces_the_unanswered_one() -> None:
+def test_an_unanswered_turn_can_be_taken_back_an_answered_one_cannot() -> None:
     history = History(None)
     history.add_user("What is")
-    history.replace_last_user("What is the time?")
+    history.take_back_user()
+    history.add_user("What is the time?")
     assert said(history) == [("user", "What is the time?")]
     history.add_assistant("Noon.")
-    history.replace_last_user("And the date?")
-    assert said(history)[-1] == ("user", "And the date?")
+    history.take_back_user()
+    assert said(history) == [("user", "What is the time?"), ("assistant", "Noon.")]
+
+
+def test_supposing_changes_nothing() -> None:
+    history = History(None)
+    history.add_user("Hello")
+    history.add_assistant("Hi.")
+    before = history.messages()
+    supposed = history.supposing("What is the time?")
+    assert history.messages() == before
+    history.add_user("What is the time?")
+    assert history.messages() == supposed
 
 
 def test_a_greeting_goes_into_the_head() -> None:
@@ -125,7 +137,12 @@ class Conversation(RuleBasedStateMachine):
 
     @rule(text=st.text(max_size=40))
     def revised(self, text: str) -> None:
-        self.history.replace_last_user(text)
+        before = self.history.messages()
+        supposed = self.history.supposing(text)
+        assert self.history.messages() == before
+        self.history.take_back_user()
+        self.history.add_user(text)
+        assert len(supposed) >= 1
 
     @rule(text=st.text(max_size=80))
     def assistant(self, text: str) -> None:
