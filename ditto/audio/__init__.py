@@ -1,0 +1,1 @@
+"""Sound in, features of 25 rows a second out."""
