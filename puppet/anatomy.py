@@ -319,9 +319,23 @@ def _grown(bgr: npt.NDArray[np.uint8], eye: Eye) -> Eye:
     return Eye(frame, lines[0], lines[1], (float(iris[0]), float(iris[1])), eye.radius * ratio)
 
 
-CHEEKS = (50, 205, 280, 425)
+_MAX_GROWN = 1.8
+"""How much larger than a person's the eyes of a drawing may be; wrinkles and brows have joined what seems larger."""
+
+
+def _eyes(bgr: npt.NDArray[np.uint8], rims: Floats) -> tuple[Eye, Eye]:
+    """Both eyes; those of a drawing are large on both sides, or what seems so is none."""
+    left, right = _eye(rims[0], True), _eye(rims[1], False)
+    grown = _grown(bgr, left), _grown(bgr, right)
+    ratios = [new.frame.half / old.frame.half for new, old in zip(grown, (left, right), strict=True)]
+    alike = max(ratios) < 1.3 * min(ratios) and max(ratios) < _MAX_GROWN
+    return grown if alike and all(g is not e for g, e in zip(grown, (left, right), strict=True)) else (left, right)
+
+
+CHEEKS = ((50, 205), (280, 425))
+"""Below the left and the right eye: half a face may lie in the shade."""
 _COVERED = 0.5
-"""Brightness of the skin around a covered eye, as a share of the cheeks'. Deep-set eyes in the shade keep 0.6."""
+"""Brightness of the skin around a covered eye, as a share of its cheek's. Deep-set eyes in the shade keep 0.6."""
 
 
 def _is_covered(bgr: npt.NDArray[np.uint8], eye: Eye, cheek: float) -> bool:
@@ -344,12 +358,9 @@ def study(portrait: Portrait) -> Anatomy:
     across = np.array([-up[1], up[0]], np.float32) / np.float32(height)
     face = Frame((points[FOREHEAD, :2] + points[CHIN, :2]) / 2, across, height / 2)
     soft = cv2.GaussianBlur(bgr, (0, 0), max(1.0, height / 40)).mean(2)
-    columns, rows = np.clip(
-        np.rint(points[list(CHEEKS), :2]).astype(int), 0, (portrait.width - 1, portrait.height - 1)
-    ).T
-    cheek = float(np.median(soft[rows, columns]))
+    pixels = np.clip(np.rint(points[:, :2]).astype(int), 0, (portrait.width - 1, portrait.height - 1))
     left, right = (
-        replace(grown, covered=_is_covered(bgr, grown, cheek))
-        for grown in (_grown(bgr, _eye(rim, left)) for rim, left in zip(portrait.eyes, (True, False), strict=True))
+        replace(eye, covered=_is_covered(bgr, eye, float(soft[pixels[list(cheek), 1], pixels[list(cheek), 0]].mean())))
+        for eye, cheek in zip(_eyes(bgr, portrait.eyes), CHEEKS, strict=True)
     )
     return Anatomy(_mouth(bgr, points, height), (left, right), face, points)

@@ -2,7 +2,8 @@
 
 The lid is not the picture's own skin stretched (which would drag lashes, creases and the rims of glasses along) but a
 new one: its colours are taken from the skin above and below the eye, it slides out from under the fold with the lash
-line at its edge, as a lid does. Nothing outside the eye's immediate surroundings moves.
+line at its edge, as a lid does. It begins above the lashes that the picture shows, however thick they are: what stayed
+of them would draw a rim around the lid. Nothing outside the eye's immediate surroundings moves.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ Bgr = npt.NDArray[np.uint8]
 
 _BOX = (-1.3, -1.15, 1.3, 1.0)
 """Local coordinates of what an eye's motion may touch."""
-_FOLD = 0.20
-"""How far above the open lid's edge the new lid comes out: the lashes and their shadow lie below that."""
+_LASHES = (0.09, 0.30)
+"""How far the lashes and their shadow may reach above the open lid's edge: found in the picture between these."""
+_FOLD = 0.12
+"""Further up than the lashes the new lid comes out, softly."""
 _MARGIN = 0.10
 """How far below the lower lid's edge its lashes reach."""
-_TEXTURE = (64, 48)
-"""Columns and rows of the lid's own picture: its colours are smooth."""
+_GLINT = 1.4
+"""Brightness from which nothing around an eye is skin, as a share of the cheek's."""
 _GAZE = (0.24, 0.10)
 """How far the iris goes to the side and up or down at full gaze, in half widths of the eye."""
 
@@ -51,11 +54,21 @@ class Lid:
             * smoothstep(-0.5, 1.0, (self._y - self._upper) / self._pixel)
             * smoothstep(-0.5, 1.0, (self._lower - self._y) / self._pixel)
         )[..., None]
-        # The new lid reaches a little beyond the corners and ends in a point there.
-        self._sides = smoothstep(0.0, 0.16, 1.10 - np.abs(x))
         self._x = x
-        skin, self._lash = self._colours(eye, picture)
-        self._texture = self._skin(skin)
+        self._lashes = self._lash_height(eye, picture)
+        self._fold = self._lashes + _FOLD
+        self._lash = self._lash_colour(eye, picture)
+        # The new lid: over the eye and its lashes, ending softly above them and beyond the corners.
+        self._area = (
+            smoothstep(
+                -1.0,
+                -self._lashes / self._fold,
+                (self._y - self._upper) / (self._fold * (1 - 0.45 * x**4 / (1 + x**4))),
+            )
+            * smoothstep(-0.20, -_MARGIN, self._lower - self._y)
+            * smoothstep(-1.2, -0.9, -np.abs(x))
+        )
+        self._skin = self._healed()
         # Skin without the picture's grain would look like wax. The same grain every time: it belongs to the lid.
         below = (self._y > self._lower + 0.12) & (self._y < self._lower + 0.45) & (np.abs(x) < 0.8)
         grey = self._open.mean(2)
@@ -75,43 +88,60 @@ class Lid:
         self._shift_x, self._shift_y = (np.asarray(shift @ axes, np.float32) for shift in self._shift)
         self._here = np.stack(np.meshgrid(np.arange(x1 - x0), np.arange(y1 - y0)), -1).astype(np.float32)
 
-    def _colours(self, eye: Eye, picture: Bgr) -> tuple[tuple[Floats, Floats], Floats]:
-        """Skin above and below the eye for each of the texture's columns, and the colour of the lashes."""
-        columns = _TEXTURE[0]
-        per_unit = columns / 2.3
-        box = (-1.15, -1.1, 1.15, 1.1)
-        strip = eye.frame.unrolled(picture, box, per_unit)
-        strip = strip[:, :columns]
-        y = box[1] + (np.arange(strip.shape[0], dtype=np.float32)[:, None] + 0.5) / per_unit
-        x = np.linspace(-1.15, 1.15, columns, dtype=np.float32)
-        upper, lower = (np.interp(x, LINE_X, line)[None] for line in (eye.upper, eye.lower))
-
-        def band(low: Floats, high: Floats) -> Floats:
-            chosen = np.where(((y >= low) & (y <= high))[..., None], strip, np.nan)
-            return np.asarray(np.nanmedian(chosen, axis=0), np.float32)
-
-        above = band(upper - _FOLD - 0.16, upper - _FOLD)
-        below = band(lower + _MARGIN, lower + _MARGIN + 0.18)
-        cheek = np.median(below, axis=0)
-        # Rims of glasses, brows and deep shadows are no skin: no colour may leave the neighbourhood of the cheek's.
-        light = above.mean(1, keepdims=True) / max(1.0, float(cheek.mean()))
-        above = above * (np.clip(light, 0.55, 1.12) / np.maximum(light, 1e-3))
-        above, below = (
-            cv2.GaussianBlur(c[None], (0, 0), columns / 9, borderType=cv2.BORDER_REPLICATE)[0] for c in (above, below)
-        )
-        line = np.where((np.abs(y - upper + 0.02) < 0.09)[..., None], strip, np.nan)
-        lash = np.nanpercentile(line[:, columns // 5 : -columns // 5].reshape(-1, 3), 20, axis=0)
-        return (above, below), np.asarray(lash, np.float32)
+    @staticmethod
+    def _lash_height(eye: Eye, picture: Bgr) -> float:
+        """How far above the open lid's edge the dark of the lashes ends, in half widths."""
+        per_unit, top = 40.0, 0.6
+        strip = eye.frame.unrolled(picture, (-0.65, -1.2, 0.65, 0.6), per_unit).mean(2)
+        x = -0.65 + (np.arange(strip.shape[1], dtype=np.float32) + 0.5) / per_unit
+        edge = np.interp(x, LINE_X, eye.upper).astype(np.float32)
+        away = np.arange(0.0, top, 1 / per_unit, dtype=np.float32)
+        rows = (edge[None] - away[:, None] + np.float32(1.2)) * np.float32(per_unit) - np.float32(0.5)
+        columns = np.broadcast_to(np.arange(len(x), dtype=np.float32), rows.shape)
+        profile = cv2.remap(strip, np.ascontiguousarray(columns), rows, cv2.INTER_LINEAR).mean(1)
+        dark, light = float(profile[: round(0.12 * per_unit)].min()), float(profile[: round(0.45 * per_unit)].max())
+        clear = np.flatnonzero(profile >= dark + 0.85 * (light - dark))
+        clear = clear[clear > profile[: round(0.12 * per_unit)].argmin()]
+        found = float(away[clear[0]]) if len(clear) else _LASHES[1]
+        return float(np.clip(found, *_LASHES))
 
     @staticmethod
-    def _skin(skin: tuple[Floats, Floats]) -> Floats:
-        """The closed lid from its fold (top row) to its edge."""
-        rows = np.linspace(0, 1, _TEXTURE[1], dtype=np.float32)[:, None, None]
-        above, below = skin
-        colour = above[None] * (1 - rows) + (0.65 * below + 0.35 * above)[None] * rows
-        # It lies on a ball: lighter in the middle, in its own shadow at the edge.
-        ball = 1 + 0.06 * np.sin(np.pi * rows) - 0.10 * smoothstep(0.72, 1.0, rows)
-        return np.asarray(colour * ball, np.float32)
+    def _lash_colour(eye: Eye, picture: Bgr) -> Floats:
+        """The dark along the open lid's edge."""
+        per_unit = 28.0
+        strip = eye.frame.unrolled(picture, (-0.7, -1.1, 0.7, 1.1), per_unit)
+        y = -1.1 + (np.arange(strip.shape[0], dtype=np.float32)[:, None] + 0.5) / per_unit
+        x = -0.7 + (np.arange(strip.shape[1], dtype=np.float32) + 0.5) / per_unit
+        line = strip[np.abs(y - np.interp(x, LINE_X, eye.upper)[None] + 0.02) < 0.09]
+        return np.asarray(np.percentile(line, 20, axis=0), np.float32)
+
+    def _healed(self) -> Floats:
+        """Skin where the eye and its lashes are, of the colours around them, as a lid's ball is lit."""
+        picture = self._open.astype(np.float32)
+        ring = (self._area < 0.02) & (np.hypot(self._x / 1.45, (self._y - (self._upper + self._lower) / 2) / 1.05) < 1)
+        below = ring & (self._y > self._lower) & (np.abs(self._x) < 0.8)
+        grey = picture.mean(2)
+        cheek = float(np.median(grey[below])) if below.any() else float(grey.mean())
+        # The darker, the less likely it is skin: lashes, brows, hair, the rims of glasses. Glints are none either.
+        bright = grey / np.float32(max(1.0, cheek))
+        weight = np.where(ring & (bright < _GLINT), np.minimum(bright, 1.1) ** 3 + 1e-4, 0).astype(np.float32)
+        # A lid has the colour of what is above it rather than of the cheek, which may blush.
+        weight *= 1 - 0.8 * smoothstep(0.0, 0.3, self._y - (self._upper + self._lower) / 2)
+        total = picture * weight[..., None]
+        half = 1 / float(self._pixel)
+        skin = np.full_like(picture, total.sum((0, 1)) / max(1e-6, float(weight.sum())))
+        for sigma in (0.5, 0.2, 0.1, 0.05):
+            near = cv2.GaussianBlur(weight, (0, 0), sigma * half, borderType=cv2.BORDER_CONSTANT)
+            colour = cv2.GaussianBlur(total, (0, 0), sigma * half, borderType=cv2.BORDER_CONSTANT)
+            colour /= np.maximum(near, 1e-6)[..., None]
+            skin += smoothstep(0.01, 0.15, near)[..., None] * (colour - skin)
+        height = np.maximum(self._lower - self._upper, 0.1)
+        down = np.clip((self._y - self._upper + self._lashes) / (height + self._lashes), 0, 1)
+        across = np.clip(1 - self._x**2, 0, 1)
+        ball = 1 + across * (0.05 * np.sin(np.pi * down) - 0.09 * smoothstep(0.7, 1.0, down))
+        # A soft crease where it comes out from under the brow.
+        ball -= 0.06 * across**2 * np.exp(-(((self._y - self._upper + 0.6 * self._lashes) / 0.08) ** 2))
+        return np.asarray(skin * ball[..., None], np.float32)
 
     def draw(self, blink: float, gaze_x: float, gaze_y: float) -> Bgr:
         """What the picture's `box` shows. `blink` 0 is the eye as it is, 1 shut; gazes from -1 to 1."""
@@ -134,16 +164,9 @@ class Lid:
         # The eye lies in the shadow of lid and lashes.
         shade = 0.40 * begun * np.exp(-np.maximum(self._y - edge, 0) / 0.14) * self._opening[..., 0]
         picture *= (1 - shade)[..., None]
-        length = bottom - self._upper + np.float32(_FOLD)
-        along = 1 - (edge - self._y) / length
-        columns, rows = _TEXTURE
-        where_x = (self._x / 2.3 + 0.5) * columns - 0.5
-        lid = cv2.remap(self._texture, where_x, along * (rows - 1), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        lid = lid + self._grain
-        cover = smoothstep(-1.0, 1.0, (edge - self._y) / self._pixel)
-        cover *= smoothstep(-_FOLD, -0.35 * _FOLD, self._y - self._upper) * self._sides * begun
-        # Shut, it also hides what is left of the lower rim's dark.
-        picture += (lid - picture) * cover[..., None]
-        thick = 0.06 + 0.025 * (1 - self._x**2)
-        lash = np.exp(-(((self._y - edge + 0.02) / thick) ** 2)) * smoothstep(0.0, 0.25, 1.06 - np.abs(self._x))
+        cover = smoothstep(-1.0, 1.0, (edge - self._y) / self._pixel) * self._area * begun
+        picture += (self._skin + self._grain - picture) * cover[..., None]
+        # Lashes are thickest in the middle and thin out towards the corners.
+        thick = 0.035 + 0.035 * np.clip(1 - self._x**2, 0, 1)
+        lash = np.exp(-(((self._y - edge + 0.02) / thick) ** 2)) * smoothstep(0.0, 0.35, 1.06 - np.abs(self._x))
         picture += (self._lash - picture) * (0.7 * begun * lash)[..., None]
