@@ -42,6 +42,7 @@ class Shape:
     wide: float
     press: float
     smile: float
+    flat: float
     close: float
     opening: float
     """How open the mouth is meant to be, 0 to 1: lights the inside."""
@@ -66,7 +67,10 @@ class Shape:
             press=0.42 * c.press,
             smile=0.16 * c.smile * (1 - 2.5 * smiling if c.smile > 0 else 1.0)
             - (0.07 + 0.2 * smiling) * c.pucker
-            - 0.05 * opening,
+            - 0.05 * opening
+            # Nobody closes the lips over a broad smile and leaves the corners where they were.
+            - (0.38 * smiling if mouth.is_open else 0.0),
+            flat=0.8 * c.pucker,
             close=1.0,
             opening=opening,
             tongue=c.tongue,
@@ -85,6 +89,7 @@ class Shape:
                 self.wide,
                 self.press,
                 self.smile,
+                self.flat,
                 self.close,
             ],
             np.float32,
@@ -110,6 +115,9 @@ def _fields(mouth: Mouth, x: Floats, y: Floats) -> tuple[Floats, Floats]:
     jaw *= 1 - smoothstep(0.9, 2.3, reach * (1 + 0.25 * np.clip(y, 0, 2)))
     corner = np.exp(-((reach - 1) ** 2 / 0.12 + y**2 / 0.18))
     gap = np.interp(x, LINE_X, mouth.gap).astype(np.float32) * (reach < 1) if mouth.is_open else zero
+    meeting = mouth.upper + 0.38 * mouth.gap if mouth.is_open else mouth.upper
+    level = np.float32(np.mean(meeting[np.abs(LINE_X) < 0.5])) - np.interp(x, LINE_X, meeting).astype(np.float32)
+    level = level * np.exp(-((np.maximum(reach - 1, 0) / 0.35) ** 2))
     nose = min(-0.3, mouth.nose)
     # Nothing reaches the nostrils; beside the nose the cheek goes along.
     calm = 1 - np.exp(-((x / 0.75) ** 2)) * (1 - smoothstep(1.25 * nose, 0.4 * nose, y))
@@ -144,6 +152,8 @@ def _fields(mouth: Mouth, x: Floats, y: Floats) -> tuple[Floats, Floats]:
             -from_slit_l * np.exp(-((below / 0.42) ** 2)) * thin,
         ),
         both(0.6 * side * lift, -lift, -lift),
+        # A round mouth has no curve of a smile in the line between its lips.
+        both(zero, level * np.exp(-((above / 0.6) ** 2)) * calm, level * np.exp(-((below / 0.7) ** 2))),
         # The lower lip does most of the closing, and the chin comes along a little.
         both(
             zero,

@@ -144,8 +144,8 @@ class Oral:
         shadow *= 0.55 + 0.45 * float(smoothstep(0.0, 0.35, opening))
         light = np.empty((height, width, 3), np.float32)
         light[:] = self._cavity
-        # Lips pushed forward hide the teeth.
-        shown = np.float32(1 - 0.93 * min(1.0, 2.2 * shape.pucker))
+        # Lips pushed forward hide the teeth, unless the teeth are what is being shown, as in "sh".
+        shown = np.float32(max(1 - 0.93 * min(1.0, 2.2 * shape.pucker), 0.95 * shape.teeth))
         rise = self._bottom + drop - 0.12 - 0.16 * float(smoothstep(0.2, 0.8, opening))
         rise += min(0.0, self._top + 0.06 - rise) * min(1.0, shape.tongue)
         _lay(light, self._moved(self._tongue, rise, x0, y0, (width, height)))
@@ -159,7 +159,7 @@ class Oral:
         teeth[..., :3] *= (0.60 + 0.40 * smoothstep(-0.02, 0.09, under))[..., None]
         _lay(light, teeth * shown)
         # The corners lie deep.
-        light *= (1 - 0.6 * smoothstep(0.55, 1.05, np.abs(x)))[..., None]
+        light *= (1 - 0.45 * smoothstep(0.6, 1.1, np.abs(x)))[..., None]
         return np.clip(light, 0, 255).astype(np.uint8)
 
     def _moved(self, layer: Layer, y: float, x0: int, y0: int, size: tuple[int, int]) -> Layer:
