@@ -16,7 +16,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from .clock import AUDIO_RATE, SLOT_S, SLOTS_PER_S, MediaClock
+from .audience import Audience
+from .clock import AUDIO_RATE, SLOT_S, SLOTS_PER_S
 from .conversation import Conversation
 from .engines import Engines
 from .errors import AtCapacity, AvatarError, Invalid
@@ -25,6 +26,7 @@ from .face.stage import Stage
 from .listening import Listener
 from .play.peer import Peer
 from .play.playout import Playout
+from .play.source import Broadcast
 from .recognition import Recognition
 from .seams import Rig
 from .tunables import Tunables, update
@@ -37,6 +39,8 @@ CONNECT_S = 30.0
 """An offer that is never followed up by a connection frees its place after this long."""
 IDLE_S = 1800.0
 """A session in which nobody has said anything for this long ends."""
+RESUME_S = 60.0
+"""A session whose connection was lost waits this long for its client to come back."""
 WAITING_TURNS = 8
 """Requests that may queue behind the running turn; one more is refused."""
 TURNS_KEPT = 20
@@ -44,13 +48,13 @@ TURNS_KEPT = 20
 
 
 class Session:
-    """Owns one peer connection and everything that lives as long as it."""
+    """Owns the client's peer connection, whichever it is at the time, and everything that outlives it."""
 
     def __init__(
         self,
         engines: Engines,
         tunables: Tunables,
-        clock: MediaClock,
+        broadcast: Broadcast,
         *,
         greeting: str,
         on_turn: Callable[[dict[str, Any]], None],
@@ -58,7 +62,9 @@ class Session:
         self.id = new_id()
         self._seed = int(self.id, 16) & 0x7FFFFFFF
         self.created = self._attached = time.monotonic()
-        self.clock = clock
+        self.broadcast = broadcast
+        self.clock = broadcast.clock
+        self.audience = Audience()
         self.tunables = tunables
         self.state: State = "idle"
         self.turns: deque[dict[str, Any]] = deque(maxlen=TURNS_KEPT)
@@ -68,6 +74,8 @@ class Session:
         """Where the session's events go."""
         self.on_text: Callable[[str], None] = lambda text: None
         """What the peer says on its data channel."""
+        self.on_return: Callable[[float], None] = lambda since: None
+        """Another connection takes the place of one that was last heard at that moment, monotonic seconds."""
         self.rig: Rig | None = None
         self.stage: Stage | None = None
         self.playout = Playout(self.clock, self, self._idle, self._on_slice)
@@ -80,15 +88,24 @@ class Session:
         self._listener = Listener(self, engines)
         self._new_peer = asyncio.Event()
         self._end = asyncio.Event()
+        self._lost: float | None = None
+        """When the connection was found to be lost, monotonic seconds."""
         self._shown_turn: str | None = None
         self.user_speaking = False
 
     # -- what the routes and the data channel ask for --------------------------------------------------------------
 
     def attach(self, peer: Peer) -> None:
-        """Takes a peer: the first one, or one that replaces it on the same session."""
-        self.peer = peer
+        """Takes a peer: the first one, or one that replaces it on the same session. What is being said waits until
+        the new one is connected, and goes on with what the old one may not have got."""
+        before, self.peer = self.peer, peer
         self._attached = time.monotonic()
+        peer.on_doubt = self.playout.pause
+        peer.on_sure = self.playout.resume
+        if before is not None:
+            before.on_sure = lambda: None
+            self.playout.pause(before.heard)
+            self.on_return(before.heard)
         self._new_peer.set()
 
     def end(self, why: str) -> None:
@@ -181,6 +198,8 @@ class Session:
         return {
             "session_id": self.id,
             "state": self.state,
+            "connection": self.connection,
+            "viewers": len(self.audience),
             "age_s": round(time.monotonic() - self.created, 1),
             "session": self.effective(),
             "ignored": sorted(self._engines.face.ignores) if self._engines.face_ready.is_set() else [],
@@ -194,6 +213,16 @@ class Session:
             },
             "turns": list(self.turns),
         }
+
+    @property
+    def connection(self) -> str:
+        """connecting, connected, doubtful (nothing is heard of the client just now) or lost (it may come back)."""
+        peer = self.peer
+        if self._lost is not None:
+            return "lost"
+        if peer is None or not peer.connected.is_set():
+            return "connecting"
+        return "connected" if peer.sure else "doubtful"
 
     def effective(self) -> dict[str, Any]:
         """The tunables as they hold, with what was negotiated and what the face has no use for."""
@@ -235,12 +264,10 @@ class Session:
     # -- the output of playout -------------------------------------------------------------------------------------
 
     def send_picture(self, slot: int, i420: I420 | None) -> None:
-        if self.peer is not None:
-            self.peer.send_picture(slot, i420)
+        self.broadcast.send_picture(slot, i420)
 
     def send_sound(self, tick: int, pcm: Pcm) -> None:
-        if self.peer is not None:
-            self.peer.send_sound(tick, pcm)
+        self.broadcast.send_sound(tick, pcm)
 
     async def _idle(self, shown: int) -> Frame | None:
         assert self.stage is not None
@@ -337,39 +364,64 @@ class Session:
 
     async def _watch(self) -> None:
         """Raises `_Ended` when the session is over; that cancels everything else in the group."""
-        end = asyncio.create_task(self._end.wait())
-        try:
-            while True:
-                if self.peer is None:
-                    raise _Ended
-                self._new_peer.clear()
-                replaced = asyncio.create_task(self._new_peer.wait())
-                closed = asyncio.create_task(self.peer.closed.wait())
-                await asyncio.wait(
-                    {end, replaced, closed}, timeout=self._patience(), return_when=asyncio.FIRST_COMPLETED
-                )
-                done = end.done(), replaced.done(), closed.done()
-                replaced.cancel()
-                closed.cancel()
-                if done[0]:
-                    raise _Ended
-                if done[1]:
-                    continue
-                if done[2]:
-                    self.end("the connection is gone")
-                elif not self.peer.connected.is_set() and self._patience() <= 0:
-                    self.end(f"nobody connected within {CONNECT_S:g} s")
-                elif self._patience() <= 0:
-                    self.outbox(Notice("Nobody has said anything for half an hour; the session has ended.", fatal=True))
-                    self.end("nobody said anything")
-        finally:
-            end.cancel()
+        while True:
+            peer = self.peer
+            assert peer is not None
+            self._new_peer.clear()
+            awaited = [self._end, self._new_peer]
+            if not peer.closed.is_set():
+                awaited.append(peer.closed)
+                if peer.connected.is_set():
+                    self._present(peer)
+                else:
+                    awaited.append(peer.connected)
+            await _any(awaited, self._patience())
+            if self._end.is_set():
+                raise _Ended
+            if self._new_peer.is_set():
+                continue
+            if peer.closed.is_set():
+                self._missing(peer)
+            if self._patience() <= 0:
+                self._out_of_patience(peer)
+
+    def _present(self, peer: Peer) -> None:
+        """The connection is up."""
+        if self._lost is not None:
+            log.info("session %s goes on after %.1f s", self.id, time.monotonic() - self._lost)
+            self._lost = None
+        if peer.sure:
+            self.playout.resume()
+
+    def _missing(self, peer: Peer) -> None:
+        """The connection is gone: for good when the client said so, else it may come back."""
+        if self._lost is not None:
+            return
+        if peer.left or not (peer.connected.is_set() or self.clock.running):
+            self.end("the client left" if peer.left else "no connection was made")
+            return
+        log.info("session %s lost its connection and waits for it", self.id)
+        self._lost = time.monotonic()
+        self.playout.pause(peer.heard)
+
+    def _out_of_patience(self, peer: Peer) -> None:
+        if self._lost is not None:
+            self.end(f"nobody came back within {RESUME_S:g} s")
+        elif not peer.connected.is_set():
+            self.end(f"nobody connected within {CONNECT_S:g} s")
+        else:
+            self.outbox(Notice("Nobody has said anything for half an hour; the session has ended.", fatal=True))
+            self.end("nobody said anything")
 
     def _patience(self) -> float:
         """Seconds that may pass before the session ends by itself."""
         now = time.monotonic()
+        connecting = max(0.0, self._attached + CONNECT_S - now)
+        if self._lost is not None:
+            back = max(0.0, self._lost + RESUME_S - now)
+            return back if self.peer is None or self.peer.closed.is_set() else max(back, connecting)
         if self.peer is None or not self.peer.connected.is_set():
-            return max(0.0, self._attached + CONNECT_S - now)
+            return connecting
         if self.state != "idle":
             return IDLE_S
         return max(0.0, self.last_activity + IDLE_S - now)
@@ -379,9 +431,20 @@ class Session:
         await self._conversation.close()
         if self.stage is not None:
             await self.stage.close()
+        await self.audience.close()
         if self.peer is not None:
             await self.peer.close()
         log.info("session %s ended: %s", self.id, self.why_ended)
+
+
+async def _any(events: list[asyncio.Event], timeout_s: float) -> None:
+    """Returns when one of the events is set, or after that long."""
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
 
 
 class _Ended(Exception):

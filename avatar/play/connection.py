@@ -185,19 +185,27 @@ _PROBE_S = 1.0
 _LOOK_S = 0.5
 
 
-async def watch(connection: Connection, lost: Callable[[], None]) -> None:
-    """Waits until the other side of an established connection has vanished without a word, then calls `lost`."""
-    packets = -1
+async def watch(
+    connection: Connection,
+    lost: Callable[[], None],
+    doubt: Callable[[float], None] = lambda heard: None,
+    sure: Callable[[], None] = lambda: None,
+) -> None:
+    """Waits until the other side of an established connection has vanished without a word, then calls `lost`. Before,
+    when it is silent and does not answer, `doubt` is told when it was last heard (monotonic seconds), and `sure` is
+    called when it is heard again."""
     heard = time.monotonic()
-    paused = False
+    paused = doubting = False
     while True:
         await asyncio.sleep(_LOOK_S)
-        transport = connection.dtls
-        received = transport._get_stats()[transport._stats_id].packetsReceived if transport is not None else packets
-        if received != packets:
-            packets, heard = received, time.monotonic()
         ice = connection.ice
-        if time.monotonic() - heard < SILENT_S or ice is None:
+        if ice is None:
+            continue
+        heard = max(heard, ice.heard)
+        if time.monotonic() - heard < SILENT_S:
+            if doubting:
+                doubting = False
+                sure()
             continue
         if ice.restarting and not paused:
             paused, heard = True, time.monotonic()  # the client is moving: it gets the time once more
@@ -207,6 +215,9 @@ async def watch(connection: Connection, lost: Callable[[], None]) -> None:
         elif time.monotonic() - heard >= LOST_S:
             lost()
             return
+        elif not doubting and ice.heard <= heard:
+            doubting = True
+            doubt(ice.heard)
 
 
 async def _answers(ice: IceTransport) -> bool:

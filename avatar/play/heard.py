@@ -73,6 +73,10 @@ class HeardTracker:
         """A slice has been sent."""
         self._clauses[piece.clause].played += AUDIO_SAMPLES
 
+    def unplayed(self, piece: Slice) -> None:
+        """A slice that was sent did not arrive and will be sent again."""
+        self._clauses[piece.clause].played -= AUDIO_SAMPLES
+
     @property
     def begun(self) -> bool:
         """Something has been sent."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +38,8 @@ class IceTransport(RTCIceTransport):
         """What all agents put their data into, and None when one of them ends."""
         self._remote: tuple[str | None, str | None] | None = None
         self._restarting: asyncio.Task[None] | None = None
+        self.heard = time.monotonic()
+        """When the last packet of the other side came, monotonic seconds."""
         self._recv = self._receive
         self._send = self._transmit
 
@@ -97,6 +100,7 @@ class IceTransport(RTCIceTransport):
         while self._connection._nominated or not self._queue.empty():
             item = await self._queue.get()
             if item is not None:
+                self.heard = time.monotonic()
                 return item[0]
         raise ConnectionError("The connection was lost.")
 

@@ -114,11 +114,12 @@ def candidate_host_is_name(candidate: str) -> bool:
     return len(parts) > 4 and not re.fullmatch(r"[0-9a-fA-F:.]+(%\w+)?", parts[4])
 
 
-def plan(text: str, preference: str, known: dict[str, Role]) -> Plan:
+def plan(text: str, preference: str, known: dict[str, Role], *, watches: bool = False) -> Plan:
     """What to answer to an offer.
 
     `preference` is the video codec wished for; `known` holds the roles by mid that this connection has given before, in
-    their order. Raises `BadRequest` when the offer cannot be read or holds nothing that can be answered.
+    their order; `watches`: nothing is taken from the client, neither sound nor texts. Raises `BadRequest` when the offer
+    cannot be read or holds nothing that can be answered.
     """
     offer = read(text)
     if not offer.media:
@@ -127,7 +128,7 @@ def plan(text: str, preference: str, known: dict[str, Role]) -> Plan:
     mids = [media.rtp.muxId for media in offer.media]
     if len(offer.media) > 1 and (bundle is None or len(set(mids)) != len(mids)):
         raise bad("The offer's media sections must be bundled, each with its own mid.")
-    lines = _assign(offer, preference, known, set(bundle or mids))
+    lines = _assign(offer, preference, known, set(bundle or mids), watches=watches)
     kept = [line for line in lines if line.role != "none"]
     if not kept:
         raise bad(
@@ -141,7 +142,7 @@ def plan(text: str, preference: str, known: dict[str, Role]) -> Plan:
     inner.group = [aiortc_sdp.GroupDescription(semantic="BUNDLE", items=[line.mid for line in kept])]
     inner.msid_semantic = [aiortc_sdp.GroupDescription(semantic="WMS", items=["*"])]
     wanted = {"sound": "sendrecv", "video": "sendonly", "microphone": "recvonly"}
-    if any(line.role == "microphone" and not line.rejected for line in kept):
+    if watches or any(line.role == "microphone" and not line.rejected for line in kept):
         wanted["sound"] = "sendonly"
     try:
         inner_text = str(inner)
@@ -157,7 +158,7 @@ def plan(text: str, preference: str, known: dict[str, Role]) -> Plan:
     )
 
 
-def _assign(offer: Any, preference: str, known: dict[str, Role], bundled: set[str]) -> list[Line]:
+def _assign(offer: Any, preference: str, known: dict[str, Role], bundled: set[str], *, watches: bool) -> list[Line]:
     """Gives each m-line its role. A line keeps the role it had; a free role goes to the first line that can fill it."""
     roles: list[Role] = [known.get(media.rtp.muxId, "none") for media in offer.media]
     chosen = [_choose(media, preference) for media in offer.media]
@@ -177,9 +178,10 @@ def _assign(offer: Any, preference: str, known: dict[str, Role], bundled: set[st
 
     fill("sound", "audio", ("sendrecv", "recvonly"))
     fill("video", "video", ("sendrecv", "recvonly"))
-    fill("data", "application", (None,))
+    if not watches:
+        fill("data", "application", (None,))
     speaks = [media.direction for media, role in zip(offer.media, roles, strict=True) if role == "sound"]
-    if "sendrecv" not in speaks:
+    if "sendrecv" not in speaks and not watches:
         fill("microphone", "audio", ("sendonly",))
 
     lines = []

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Literal
 
 from aiortc import RTCSessionDescription
@@ -21,8 +21,8 @@ from .listener import SoundReceiver
 from .microphone import Microphone
 from .picture import PictureSender
 from .sender import SoundSender
+from .source import Broadcast
 from .texts import Texts
-from .video import ENCODERS
 
 __all__ = ["IceServer", "Peer"]
 
@@ -42,8 +42,14 @@ class Peer:
         codec: str = "vp9",
         bitrate_kbps: int | Literal["auto"] = "auto",
         ice_servers: Sequence[IceServer] = (),
+        broadcast: Broadcast | None = None,
+        watches: bool = False,
     ) -> None:
-        self._clock = clock
+        """`broadcast` is what is shown and said; one of this peer's own by default. `watches`: the client only takes;
+        what it offers of a microphone or a data channel is declined, and its network does not set the picture's
+        rate."""
+        self._broadcast = broadcast or Broadcast(clock)
+        self._watches = watches
         self._preference = codec
         self._bitrate: int | Literal["auto"] = bitrate_kbps
         self._roles: dict[str, offer.Role] = {}
@@ -57,6 +63,9 @@ class Peer:
         self._microphone = Microphone()
         self._texts = Texts()
         self._trickled = 0
+        self._offer = ""
+        self.local_sdp = ""
+        """The last answer."""
         self._made = time.monotonic()
         self._connected_s: float | None = None
         self._watch: asyncio.Task[None] | None = None
@@ -68,6 +77,14 @@ class Peer:
         self.has_audio = False
         self.has_microphone = False
         self.has_data = False
+        self.left = False
+        """The client has closed the connection itself."""
+        self.sure = True
+        """The client is being heard; False while it is silent and does not answer."""
+        self.on_doubt: Callable[[float], None] = lambda heard: None
+        """It is not any more: told when it was last heard, monotonic seconds."""
+        self.on_sure: Callable[[], None] = lambda: None
+        """It is heard again."""
         self.connected = asyncio.Event()
         """Media can flow."""
         self.closed = asyncio.Event()
@@ -84,17 +101,39 @@ class Peer:
         async with self._answering:
             if self._closing is not None or self.closed.is_set():
                 raise offer.bad("The connection is closed.")
-            plan = offer.plan(sdp, self._preference, self._roles)
+            plan = offer.plan(sdp, self._preference, self._roles, watches=self._watches)
             answer = offer.write(plan, await self._negotiate(plan))
-            if self._picture is not None and self._preparing is None:
-                self._preparing = asyncio.create_task(self._picture.prepare(), name="encoder opening")
+            source = self._picture.source if self._picture is not None else None
+            if source is not None and self._preparing is None:
+                self._preparing = asyncio.create_task(source.prepare(), name="encoder opening")
             self._roles |= {line.mid: line.role for line in plan.lines if line.role != "none"}
             self.codec = plan.codec if plan.receives("video") else ""
             self.has_video = plan.receives("video")
             self.has_audio = plan.receives("sound")
-            self.has_microphone = plan.sends("sound") or plan.sends("microphone")
+            self.has_microphone = not self._watches and (plan.sends("sound") or plan.sends("microphone"))
             self.has_data = plan.line("data") is not None
+            self._offer, self.local_sdp = sdp, answer
             return answer
+
+    def knows_ice(self, ufrag: str) -> bool:
+        """Whether the client's last offer had this ICE user name fragment."""
+        return f"a=ice-ufrag:{ufrag}" in map(str.strip, self._offer.splitlines())
+
+    async def restart(self, ufrag: str, password: str, candidates: Sequence[str]) -> str:
+        """The answer to the client's last offer with new ICE credentials, for a client that tells nothing else when its
+        network has changed. Raises as `answer` and `add_candidate` do."""
+        lines = []
+        for line in self._offer.splitlines():
+            if line.startswith("a=ice-ufrag:"):
+                line = f"a=ice-ufrag:{ufrag}"  # noqa: PLW2901
+            elif line.startswith("a=ice-pwd:"):
+                line = f"a=ice-pwd:{password}"  # noqa: PLW2901
+            if not line.startswith("a=candidate:"):
+                lines.append(line)
+        answer = await self.answer("\r\n".join(lines) + "\r\n")
+        for candidate in candidates:
+            await self.add_candidate(candidate, None, None)
+        return answer
 
     async def _negotiate(self, plan: offer.Plan) -> str:
         connection = self._connection
@@ -125,10 +164,12 @@ class Peer:
         sender, receiver = transceiver.sender, transceiver.receiver
         if line.role == "video" and self._picture is None:
             self._picture = sender
-            sender.open_encoder = ENCODERS[plan.codec]
+            sender.leads = not self._watches
             sender.set_bitrate(self._bitrate)
-        if line.role == "sound":
+            sender.attach(self._broadcast.pictures(plan.codec))
+        if line.role == "sound" and self._sound is None:
             self._sound = sender
+            self._broadcast.sound.join(sender)
         if line.role in ("sound", "microphone"):
             # The client's voice in mono, repaired by its own spare copies; stereo=0 is the default (RFC 7587 §6.1).
             transceiver._codecs[0].parameters = {"minptime": 10, "useinbandfec": 1}
@@ -163,15 +204,32 @@ class Peer:
         match self._connection.connectionState:
             case "connected" if self._connected_s is None:
                 self._connected_s = time.monotonic()
-                self._watch = asyncio.create_task(watch(self._connection, self._lost), name="peer watch")
+                self._watch = asyncio.create_task(
+                    watch(self._connection, self._lost, self._doubt, self._certain), name="peer watch"
+                )
                 # aiortc tells this before it starts senders and receivers, in the same breath.
                 asyncio.get_running_loop().call_soon(self.connected.set)
-            case "failed" | "closed":
+            case "failed" | "closed" as state:
+                self.left = self.left or (state == "closed" and not self.closed.is_set())
                 self._end()
 
     def _lost(self) -> None:
         log.info("A client has vanished.")
         self._end()
+
+    def _doubt(self, heard: float) -> None:
+        self.sure = False
+        self.on_doubt(heard)
+
+    def _certain(self) -> None:
+        self.sure = True
+        self.on_sure()
+
+    @property
+    def heard(self) -> float:
+        """When the client's last packet came, monotonic seconds."""
+        ice = self._connection.ice
+        return self._made if ice is None else ice.heard
 
     def _end(self) -> None:
         self._microphone.end()
@@ -184,15 +242,12 @@ class Peer:
     # Sending.
 
     def send_picture(self, slot: int, i420: I420 | None) -> None:
-        """The picture of a slot that is due now; None: as before. Never blocks; a picture that finds another waiting
-        takes its place."""
-        if self._picture is not None:
-            self._picture.push(slot, i420)
+        """To everybody who takes this peer's broadcast: see there."""
+        self._broadcast.send_picture(slot, i420)
 
     def send_sound(self, tick: int, pcm: Pcm) -> None:
-        """960 samples of 48 kHz sound that are due now. Never blocks."""
-        if self._sound is not None:
-            self._sound.push(tick, pcm)
+        """To everybody who takes this peer's broadcast: see there."""
+        self._broadcast.send_sound(tick, pcm)
 
     def send_text(self, text: str) -> None:
         """A text frame to the client, kept until it opens its first data channel."""
@@ -264,8 +319,10 @@ class Peer:
         await self._connection.close()
         if self._preparing is not None:
             await asyncio.wait([self._preparing])
+        if self._sound is not None:
+            self._broadcast.sound.leave(self._sound)
         if self._picture is not None:
-            self._picture.release()
+            await self._picture.detach()
         memory.released()
 
 

@@ -15,6 +15,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -22,6 +23,7 @@ import numpy as np
 from ..clock import AUDIO_RATE, AUDIO_SAMPLES, SLOT_S, MediaClock
 from ..types import I420, Frame, Pcm, Slice
 from .heard import Heard, HeardTracker, Position
+from .rewind import Rewind
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +81,8 @@ class Playout:
         """The second packet of the slot that is being sent."""
         self._fading: Pcm | None = None
         """The end of cut speech, for the first packet of the next slot."""
+        self._rewind = Rewind()
+        self._paused = False
         self._voiced = False
         """The last packet that was sent held speech."""
         self.shown = -1
@@ -99,8 +103,34 @@ class Playout:
     def queued(self) -> int:
         return len(self._queue)
 
+    @property
+    def paused(self) -> bool:
+        return self._paused
+
+    def pause(self, since: float) -> None:
+        """Nobody hears it any more since monotonic time `since`: the picture and the speech stand still until
+        `resume`, and speech goes back to that place. Harmless twice."""
+        if self._paused or not self._clock.running:
+            return
+        self._paused = True
+        back = self._rewind.since(self._clock.slot_at(since), self._turn)
+        for piece in back:
+            self._heard.unplayed(piece)
+        if back:
+            first = back[0]
+            back[0] = replace(first, clause_start=True, text=self._heard.rest(first.clause, first.start))
+        self._queue.extendleft(reversed(back))
+        if back:
+            self._drained.clear()
+        log.debug("paused; %d slices will be said again", len(back))
+
+    def resume(self) -> None:
+        """Goes on after `pause`; harmless without one."""
+        self._paused = False
+
     def begin(self, turn_id: str) -> None:
         """From now on slices of this turn alone are accepted."""
+        self._rewind.clear()
         self._turn = turn_id
         self._ended = False
         self._take_no += 1
@@ -159,6 +189,7 @@ class Playout:
         self._ended = True
         self._take_no += 1
         self._queue.clear()
+        self._rewind.clear()
         self._room.set()
         self._drained.set()
         return self._heard.result()
@@ -187,7 +218,7 @@ class Playout:
             while True:
                 slot = self._catch_up(slot)
                 await _sleep_until(self._clock.due(slot) - IDLE_LEAD_S)
-                if not self._queue and self._idle_task is None:
+                if not self._queue and self._idle_task is None and not self._paused:
                     self._idle_task = asyncio.ensure_future(self._idle(self.shown))
                 await _sleep_until(self._clock.due(slot))
                 self._send(slot)
@@ -219,7 +250,7 @@ class Playout:
             first, self._fading = np.clip(mixed, -32768, 32767).astype(np.int16), None
         if piece.turn_id is None:
             self._half = SILENCE
-            if self._turn is not None and not self._ended and self._heard.begun:
+            if self._turn is not None and not self._ended and self._heard.begun and not self._paused:
                 self.starved += 1
         self._voiced = piece.turn_id is not None
         if piece.frame.serial >= 0:
@@ -228,6 +259,7 @@ class Playout:
         self._output.send_sound(2 * slot, first)
         if piece.turn_id is not None:
             self._heard.played(piece)
+            self._rewind.sent(slot, piece)
             self._on_slice(piece, slot)
 
     def _take(self) -> Slice:
@@ -239,6 +271,8 @@ class Playout:
             self._idle_task = task = None
             if frame is not None:
                 return Slice(frame, _SLOT_SILENCE)
+        if self._paused:
+            return Slice(_AS_BEFORE, _SLOT_SILENCE)
         if self._queue and task is None:
             self._room.set()
             return self._queue.popleft()

@@ -34,9 +34,9 @@ from .assemble import Whole
 from .connection import Connection, IceServer, watch
 from .jitter import Piece
 from .listener import SoundReceiver
-from .picture import BIAS_TICKS
 from .reception import SenderTimeline
 from .sender import SoundSender
+from .source import BIAS_TICKS
 from .texts import Texts
 from .viewer import PictureReceiver
 

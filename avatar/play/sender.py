@@ -28,6 +28,7 @@ from ..clock import AUDIO_RATE, MediaClock
 from ..types import Pcm
 from . import codecs
 from .opus import PACKET_SAMPLES, OpusEncoder, level_dbov
+from .source import Sound
 
 log = logging.getLogger(__name__)
 
@@ -288,35 +289,45 @@ class MediaSender(RTCRtpSender):
 
 
 class SoundSender(MediaSender):
-    """Opus, a packet for each tick of 20 ms."""
+    """Opus, a packet for each tick of 20 ms: from a `SoundSource`, or from `push` with an encoder of its own."""
 
     rate = AUDIO_RATE
 
     def __init__(self, transport: Any, clock: MediaClock) -> None:
         super().__init__("audio", transport, clock)
-        self._encoder: OpusEncoder | None = OpusEncoder()
-        self._outbox: asyncio.Queue[tuple[int, bytes, int]] = asyncio.Queue(OUTBOX_PACKETS)
+        self._encoder: OpusEncoder | None = None
+        self._ended = False
+        self._outbox: asyncio.Queue[Sound] = asyncio.Queue(OUTBOX_PACKETS)
         self.dropped = 0
+
+    @property
+    def taking(self) -> bool:
+        return bool(self.running and self._enabled)
+
+    def take(self, sound: Sound) -> None:
+        try:
+            self._outbox.put_nowait(sound)
+        except asyncio.QueueFull:
+            self.dropped += 1
 
     def push(self, tick: int, pcm: Pcm) -> None:
         """960 samples that are due now. Encoded here and now: it takes a tenth of a millisecond."""
-        if not self.running or not self._enabled or self._encoder is None:
+        if not self.taking or self._ended:
             return
-        data = self._encoder.encode(pcm)
-        try:
-            self._outbox.put_nowait((tick, data, level_dbov(pcm)))
-        except asyncio.QueueFull:
-            self.dropped += 1
+        if self._encoder is None:
+            self._encoder = OpusEncoder()
+        self.take(Sound(tick, self._encoder.encode(pcm), level_dbov(pcm)))
 
     async def _run(self) -> None:
         marker = True  # the first packet after silence (RFC 3551 §4.1); this stream has no silence later
         while True:
-            tick, data, level = await self._outbox.get()
-            await self._transmit([data], tick * PACKET_SAMPLES, marker=marker, level=level)
+            sound = await self._outbox.get()
+            await self._transmit([sound.data], sound.tick * PACKET_SAMPLES, marker=marker, level=sound.level)
             marker = False
 
     async def stop(self) -> None:
         await super().stop()
+        self._ended = True
         if self._encoder is not None:
             self._encoder.close()
             self._encoder = None

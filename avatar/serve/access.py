@@ -22,7 +22,11 @@ COOKIE = "avatar_token"
 OPEN_PATHS = ("/health", "/web/", "/favicon.ico")
 """What never asks for the token: the sign of life and the page's static files."""
 CORS_METHODS = "GET, POST, PATCH, DELETE"
-CORS_HEADERS = "Authorization, Content-Type"
+CORS_HEADERS = "Authorization, Content-Type, If-Match"
+CORS_EXPOSED = "Location, ETag, Link, Accept-Patch"
+EMBEDDED = "/whep/"
+"""Players stand on other people's pages: with the token, which such a page must hold itself, these routes answer to any
+origin. Cookies do not count there."""
 
 
 class Forbidden(AvatarError):
@@ -83,11 +87,13 @@ def guard(token: str | None, *, local: bool) -> Handler:
         if foreign and token is None and not is_loopback(_host(origin or "")):
             raise Forbidden("This server does not talk to pages of other web sites.")
         if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
-            return _cors(web.Response(status=204), origin)
+            return _cors(web.Response(status=204), origin, anywhere=_embedded(request, token))
         if token is not None:
             _check(request, token)
         response = await handler(request)
-        return _cors(response, origin) if foreign and not response.prepared else response
+        if not foreign or response.prepared:
+            return response
+        return _cors(response, origin, anywhere=_embedded(request, token))
 
     return middleware  # type: ignore[return-value]
 
@@ -96,11 +102,16 @@ def _same_origin(request: web.Request, origin: str) -> bool:
     return origin.partition("://")[2] == request.host
 
 
-def _cors(response: web.StreamResponse, origin: str | None) -> web.StreamResponse:
-    if origin is not None and is_loopback(_host(origin)):
+def _embedded(request: web.Request, token: str | None) -> bool:
+    return token is not None and request.path.startswith(EMBEDDED)
+
+
+def _cors(response: web.StreamResponse, origin: str | None, *, anywhere: bool) -> web.StreamResponse:
+    if origin is not None and (anywhere or is_loopback(_host(origin))):
         response.headers["Access-Control-Allow-Origin"] = origin
         response.headers["Access-Control-Allow-Methods"] = CORS_METHODS
         response.headers["Access-Control-Allow-Headers"] = CORS_HEADERS
+        response.headers["Access-Control-Expose-Headers"] = CORS_EXPOSED
         response.headers["Vary"] = "Origin"
     return response
 

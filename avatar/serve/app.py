@@ -16,7 +16,7 @@ from ..errors import AvatarError
 from ..settings import Settings
 from ..threads import full_pool
 from ..tunables import Tunables
-from . import offers, portraits, service, sessions
+from . import offers, portraits, service, sessions, whep
 from .access import guard, is_loopback
 from .capacity import measure
 from .metrics import Metrics
@@ -62,6 +62,11 @@ def build(settings: Settings, token: str | None = None) -> web.Application:
             web.post("/sessions/{id}/say", sessions.say),
             web.post("/sessions/{id}/speech", sessions.speech),
             web.post("/sessions/{id}/interrupt", sessions.interrupt),
+            web.options("/whep/{id}", whep.options),
+            web.post("/whep/{id}", whep.post),
+            web.options("/whep/{id}/{viewer}", whep.options),
+            web.patch("/whep/{id}/{viewer}", whep.patch),
+            web.delete("/whep/{id}/{viewer}", whep.delete),
             web.post("/avatars", portraits.create),
             web.get("/avatars", portraits.index),
             web.get("/avatars/{id}.jpg", portraits.thumbnail),

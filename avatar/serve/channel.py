@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,8 @@ from .limits import LIMITS
 
 log = logging.getLogger(__name__)
 
+KEPT_FRAMES = 1000
+"""Frames that a client who comes back may have missed: a minute holds a few hundred at most."""
 IGNORED = {"append-to-context", "llm-function-call-result", "dtmf", "ui-event", "ui-snapshot", "ui-cancel-job-group"}
 """Frames of the Pipecat clients that ask for things which this service does not have; silence is what they expect."""
 
@@ -25,6 +28,10 @@ class Channel:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._sent: deque[tuple[float, str]] = deque(maxlen=KEPT_FRAMES)
+        """Newest frames and when they were sent, monotonic seconds."""
+        self._missed: deque[str] | None = None
+        """What a client that came back is told once it is ready."""
         self._handlers: dict[str, Callable[[rtvi.Incoming], None]] = {
             "client-ready": self._ready,
             "send-text": self._send_text,
@@ -33,6 +40,7 @@ class Channel:
         }
         session.on_event = self.tell
         session.on_text = self.hear
+        session.on_return = self._returned
 
     def tell(self, event: Event) -> None:
         """Sends an event."""
@@ -67,7 +75,10 @@ class Channel:
         about: dict[str, Any] = {"library": "streaming-avatar", "session_id": session.id}
         if session.peer is not None:
             about["media"] = session.peer.media_origin()
+        missed, self._missed = self._missed or (), None
         self._send(rtvi.bot_ready(frame.id, about))
+        for text in missed:
+            self._send(text)
         self.tell(SessionChanged(session.effective()))
         self._send(rtvi.message("server-message", {"t": "state", "state": session.state}))
 
@@ -99,6 +110,14 @@ class Channel:
             case _:
                 raise Invalid(f"There is no client-message {t!r}; session.update and interrupt are.", field="t")
 
+    def _returned(self, since: float) -> None:
+        """Another connection has taken the place of one that was last heard at `since`."""
+        if self._missed is None:
+            self._missed = deque((text for at, text in self._sent if at > since), KEPT_FRAMES)
+
     def _send(self, text: str) -> None:
-        if self._session.peer is not None:
+        self._sent.append((time.monotonic(), text))
+        if self._missed is not None:
+            self._missed.append(text)
+        elif self._session.peer is not None:
             self._session.peer.send_text(text)

@@ -25,12 +25,12 @@ def turn_credentials(secret: str, now: float, name: str = "avatar") -> tuple[str
     return username, base64.b64encode(digest).decode()
 
 
-def ice_servers(settings: Settings) -> list[dict[str, Any]]:
-    """The list as `RTCConfiguration.iceServers` wants it."""
+def ice_servers(settings: Settings, name: str = "avatar") -> list[dict[str, Any]]:
+    """The list as `RTCConfiguration.iceServers` wants it; `name` stands in the relay's log."""
     servers: list[dict[str, Any]] = []
     for url in settings.ice_server:
         entry: dict[str, Any] = {"urls": [url]}
         if url.startswith(("turn:", "turns:")) and settings.turn_secret:
-            entry["username"], entry["credential"] = turn_credentials(settings.turn_secret, time.time())
+            entry["username"], entry["credential"] = turn_credentials(settings.turn_secret, time.time(), name)
         servers.append(entry)
     return servers

@@ -10,11 +10,12 @@ from ..clock import MediaClock
 from ..errors import AvatarError, BadRequest, Invalid
 from ..greeting import greeting
 from ..play.peer import Peer
+from ..play.source import Broadcast
 from ..session import Session
 from ..tunables import TABLE, Tunables, update
 from . import bodies
 from .ice import ice_servers
-from .state import STATE
+from .state import STATE, ServerState
 
 SIGNALLING = {"type", "sdp", "session", "session_id", "pc_id", "webrtc_id", "restart_pc", "requestData", "request_data"}
 """Names beside the tunables; the last ones are the Pipecat client's."""
@@ -65,17 +66,27 @@ async def post(request: web.Request) -> web.Response:
     tunables = update(state.defaults, changes)
     state.engines.check(tunables)
     state.sessions.admit()
-    clock = MediaClock()
-    peer = Peer(clock, codec=tunables.codec, bitrate_kbps=tunables.bitrate_kbps, ice_servers=state.peer_ice())
+    broadcast = Broadcast(MediaClock())
+    peer = _peer(state, tunables, broadcast)
     try:
         answer = await peer.answer(sdp)
         state.sessions.admit()  # others may have come in meanwhile
         words = greeting(state.settings.greeting, tunables.language, request.headers.get("Accept-Language", ""))
-        session = state.sessions.open(tunables, peer, clock, words)
+        session = state.sessions.open(tunables, peer, broadcast, words)
     except BaseException:
         await peer.close()
         raise
     return _answered(request, session, answer)
+
+
+def _peer(state: ServerState, tunables: Tunables, broadcast: Broadcast) -> Peer:
+    return Peer(
+        broadcast.clock,
+        codec=tunables.codec,
+        bitrate_kbps=tunables.bitrate_kbps,
+        ice_servers=state.peer_ice(),
+        broadcast=broadcast,
+    )
 
 
 async def _renegotiate(request: web.Request, session: Session, sdp: str, changes: dict[str, Any]) -> web.Response:
@@ -88,8 +99,7 @@ async def _renegotiate(request: web.Request, session: Session, sdp: str, changes
     if peer.knows(sdp):
         return _answered(request, session, await peer.answer(sdp))
     state = request.app[STATE]
-    tunables: Tunables = session.tunables
-    fresh = Peer(session.clock, codec=tunables.codec, bitrate_kbps=tunables.bitrate_kbps, ice_servers=state.peer_ice())
+    fresh = _peer(state, session.tunables, session.broadcast)
     try:
         answer = await fresh.answer(sdp)
     except BaseException:
@@ -109,7 +119,7 @@ def _answered(request: web.Request, session: Session, sdp: str) -> web.Response:
             "pc_id": session.id,
             "webrtc_id": session.id,
             "session": session.effective(),
-            "ice_servers": ice_servers(request.app[STATE].settings),
+            "ice_servers": ice_servers(request.app[STATE].settings, session.id),
         }
     )
 

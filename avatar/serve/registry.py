@@ -7,10 +7,10 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from ..clock import MediaClock
 from ..engines import Engines
 from ..errors import AtCapacity, NotFound
 from ..play.peer import Peer
+from ..play.source import Broadcast
 from ..session import Session
 from ..settings import Settings
 from ..tunables import Tunables
@@ -61,9 +61,9 @@ class Sessions:
                 limit=self.limit,
             )
 
-    def open(self, tunables: Tunables, peer: Peer, clock: MediaClock, greeting: str) -> Session:
+    def open(self, tunables: Tunables, peer: Peer, broadcast: Broadcast, greeting: str) -> Session:
         """Starts a session on a peer that has just answered."""
-        session = Session(self._engines, tunables, clock, greeting=greeting, on_turn=self._on_turn)
+        session = Session(self._engines, tunables, broadcast, greeting=greeting, on_turn=self._on_turn)
         Channel(session)
         session.attach(peer)
         self._live[session.id] = session
@@ -82,8 +82,8 @@ class Sessions:
             self._tasks.pop(session.id, None)
 
     async def end(self, session_id: str, why: str) -> None:
-        """Ends a session and returns when its place is free; unknown ids are no error."""
-        session = self._live.get(session_id)
+        """Ends a session; its place is free at once. Returns when all of it is closed; unknown ids are no error."""
+        session = self._live.pop(session_id, None)
         task = self._tasks.get(session_id)
         if session is not None and task is not None:
             session.end(why)

@@ -131,7 +131,8 @@ async def test_a_client_that_is_only_quiet_is_left_alone(monkeypatch: pytest.Mon
 async def test_the_encoder_is_freed_with_the_connection() -> None:
     async with connected() as pair:
         await pair.show(until=lambda: len(pair.pictures) >= 3)
-        sender: Any = pair.peer._picture
-        assert sender._encoder is not None
-    assert sender._encoder is None
-    assert pair.peer._sound._encoder is None  # type: ignore[union-attr]
+        broadcast: Any = pair.peer._broadcast
+        assert broadcast.pictures("vp9")._encoder is not None
+        assert broadcast.sound._encoder is not None
+    assert broadcast.pictures("vp9")._encoder is None
+    assert broadcast.sound._encoder is None

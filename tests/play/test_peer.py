@@ -166,7 +166,7 @@ async def test_a_burst_of_wishes_is_one_key_frame_and_full_intra_requests_count_
 async def test_a_wish_is_granted_even_while_the_picture_rests() -> None:
     async with connected() as pair:
         await pair.show(until=lambda: len(pair.pictures) >= 15)
-        pair.peer._picture._key_wanted = True  # type: ignore[union-attr]
+        pair.peer._picture._want_key()  # type: ignore[union-attr]
         await pair.show(image=lambda slot: None, until=lambda: sum(p.key for p in pair.pictures) >= 2)
 
 

@@ -1,0 +1,336 @@
+"""The encoders of a session: each picture and each piece of sound is encoded once, for however many take it.
+
+A peer's senders, those of people who watch, and a recording are takers of one source. Its rate follows the person in
+the conversation; who only watches neither slows it down nor speeds it up while that person is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from statistics import median_low
+from typing import Protocol
+
+import numpy as np
+
+from ..clock import AUDIO_RATE, VIDEO_RATE, VIDEO_TICKS, MediaClock
+from ..threads import full_pool
+from ..types import I420, Pcm
+from .opus import LOOKAHEAD_SAMPLES, OpusEncoder, level_dbov
+from .rate import START
+from .video import ENCODERS, Encoded, VideoEncoder
+
+log = logging.getLogger(__name__)
+
+BIAS_TICKS = round(LOOKAHEAD_SAMPLES * VIDEO_RATE / AUDIO_RATE)
+"""Added to every video timestamp: decoded Opus sounds 6.5 ms after its timestamp, so the picture is dated likewise and
+a recording made by timestamps is exact."""
+MAX_LATE_S = 0.06
+"""A picture that has waited longer for its turn is dropped: shown now, it would show lips of the past."""
+KEY_PAUSE_S = 0.5
+"""At most one key frame in this time: a burst of wishes on a bad network must not fill it with key frames."""
+RATE_STEP = 0.03
+"""Smaller changes of the rate are not worth a call."""
+EXPECTED_SIZE = (512, 512)
+"""The size of a portrait at the default scale, for which an encoder is opened before the first picture comes."""
+
+
+@functools.cache
+def workers() -> ThreadPoolExecutor:
+    """The threads that encode pictures, shared by all sessions. Not the loop's own pool, which resolves names and reads
+    files and may be busy with either."""
+    return full_pool(max(2, os.cpu_count() or 1), "video-encode")
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """An encoded picture on its way to its takers."""
+
+    slot: int
+    pts: int
+    """90 kHz ticks from the media clock's epoch."""
+    picture: Encoded
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """An encoded piece of 20 ms of sound."""
+
+    tick: int
+    data: bytes
+    level: int
+    """dBov as RFC 6464 has it, 0 loudest to 127."""
+
+
+class PictureTaker(Protocol):
+    """Who takes encoded pictures. Everything is called on the event loop."""
+
+    @property
+    def taking(self) -> bool:
+        """Pictures have somewhere to go."""
+        ...
+
+    @property
+    def leads(self) -> bool:
+        """The source's rate follows this one's."""
+        ...
+
+    @property
+    def target(self) -> int | None:
+        """bit/s that it can take; None: whatever comes."""
+        ...
+
+    def take(self, shot: Shot) -> None: ...
+
+
+class SoundTaker(Protocol):
+    @property
+    def taking(self) -> bool: ...
+
+    def take(self, sound: Sound) -> None: ...
+
+
+class PictureSource:
+    """One encoder of one codec. The encoder lives while somebody has joined."""
+
+    def __init__(self, clock: MediaClock, codec: str) -> None:
+        self.codec = codec
+        self.open_encoder = ENCODERS[codec]
+        self._clock = clock
+        self._takers: list[PictureTaker] = []
+        self._task: asyncio.Task[None] | None = None
+        self._encoder: VideoEncoder | None = None
+        self._encoder_rate = 0
+        self._encoding = asyncio.Lock()
+        """An encoder takes one picture at a time: the first real one waits for `prepare`."""
+        self._waiting: tuple[int, I420] | None = None
+        self._wake = asyncio.Event()
+        self._latest: I420 | None = None
+        self._key_wanted = True
+        self.last_key = float("-inf")
+        """Monotonic seconds at which the newest key frame was ready."""
+        self.size: tuple[int, int] | None = None
+        self.offered = self.encoded = self.key_frames = self.failures = 0
+        self.dropped_waiting = self.dropped_late = self.dropped_encoder = 0
+        self._encode_s = 0.0
+
+    # Those who take.
+
+    def join(self, taker: PictureTaker) -> None:
+        """From now on `taker` gets every encoded picture that it can take; it must be able to wait for a key frame."""
+        self._takers.append(taker)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name=f"{self.codec} encoding")
+
+    async def leave(self, taker: PictureTaker) -> None:
+        """Harmless twice. With the last one the encoder is freed."""
+        if taker in self._takers:
+            self._takers.remove(taker)
+        if not self._takers:
+            await self.close()
+
+    async def close(self) -> None:
+        self._takers.clear()
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+        async with self._encoding:
+            self._release()
+
+    @property
+    def used(self) -> bool:
+        return bool(self._takers)
+
+    @property
+    def target(self) -> int:
+        """bit/s. Of who leads the slowest; while nobody does, a usual one of those who watch."""
+        takers = [t for t in self._takers if t.taking] or self._takers
+        leading = [t.target for t in takers if t.leads and t.target is not None]
+        watching = [t.target for t in takers if t.target is not None]
+        return min(leading) if leading else median_low(watching) if watching else START
+
+    def want_key(self) -> None:
+        """Somebody cannot go on without a key frame: the next picture is one, unless one has just been."""
+        self._key_wanted = True
+
+    # What is taken.
+
+    def push(self, slot: int, i420: I420 | None) -> None:
+        """The picture of a slot that is due now; None repeats the one before and sends nothing, unless somebody has
+        asked for a key frame."""
+        if i420 is not None:
+            self._latest = i420
+        elif self._key_due(time.monotonic()):
+            i420 = self._latest
+        if i420 is None or not self._takers:
+            return
+        self.offered += 1
+        if self._waiting is not None:
+            self.dropped_waiting += 1
+        self._waiting = (slot, i420)
+        self._wake.set()
+
+    async def prepare(self, size: tuple[int, int] = EXPECTED_SIZE) -> None:
+        """Opens the encoder and has it encode one grey picture that is not sent: the first real one then takes a
+        fraction of the time. Call before the connection is up."""
+        width, height = size
+        grey = np.full((height * 3 // 2, width), 128, np.uint8)
+        if self._encoder is None:
+            try:
+                await self._work(grey, 0, True)
+            except Exception as error:  # as in `_run`
+                self._failed(error)
+            self._encode_s = 0.0
+
+    def _key_due(self, now: float) -> bool:
+        return self._key_wanted and now - self.last_key >= KEY_PAUSE_S
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            if self._waiting is None or not self._clock.running or not any(t.taking for t in self._takers):
+                continue
+            (slot, i420), self._waiting = self._waiting, None
+            now = time.monotonic()
+            if now - self._clock.due(slot) > MAX_LATE_S:
+                self.dropped_late += 1
+                continue
+            pts = VIDEO_TICKS * slot + BIAS_TICKS
+            try:
+                picture = await self._work(i420, pts, self._key_due(now))
+            except Exception as error:  # whatever a codec library throws: the next picture starts afresh
+                self._failed(error)
+                continue
+            if picture is None:
+                self.dropped_encoder += 1
+                continue
+            self.encoded += 1
+            if picture.key:
+                self.key_frames += 1
+                self._key_wanted = False
+                self.last_key = time.monotonic()
+            self.size = (picture.width, picture.height)
+            shot = Shot(slot, pts, picture)
+            for taker in list(self._takers):
+                if taker.taking:
+                    taker.take(shot)
+
+    async def _work(self, i420: I420, pts: int, key: bool) -> Encoded | None:
+        """Encodes in a worker thread and waits for it even when cancelled: the encoder must not be freed under it."""
+        async with self._encoding:
+            loop = asyncio.get_running_loop()
+            work = loop.run_in_executor(workers(), self._encode, i420, pts, key, self.target)
+            try:
+                return await asyncio.shield(work)
+            except asyncio.CancelledError:
+                await asyncio.wait([work])
+                raise
+
+    def _encode(self, i420: I420, pts: int, key: bool, target: int) -> Encoded | None:
+        """In a worker thread."""
+        began = time.perf_counter()
+        if self._encoder is None:
+            self._encoder = self.open_encoder(target)
+            self._encoder_rate = target
+        elif abs(target - self._encoder_rate) > RATE_STEP * self._encoder_rate:
+            self._encoder.set_bitrate(target)
+            self._encoder_rate = target
+        picture = self._encoder.encode(i420, pts, key=key)
+        self._encode_s += time.perf_counter() - began
+        return picture
+
+    def _failed(self, error: Exception) -> None:
+        self.failures += 1
+        if self.failures in (1, 10, 100) or self.failures % 1000 == 0:
+            log.warning("A picture could not be encoded (failure %d): %s", self.failures, error)
+        self._release()
+        self._key_wanted = True
+
+    def _release(self) -> None:
+        """Frees the encoder. Not while it works."""
+        if self._encoder is not None:
+            self._encoder.close()
+            self._encoder = None
+            self._key_wanted = True
+
+    def stats(self) -> dict[str, object]:
+        """JSON-able."""
+        return {
+            "width": self.size[0] if self.size else None,
+            "height": self.size[1] if self.size else None,
+            "frames_offered": self.offered,
+            "frames_encoded": self.encoded,
+            "frames_dropped": self.dropped_waiting + self.dropped_late + self.dropped_encoder,
+            "dropped_waiting": self.dropped_waiting,
+            "dropped_late": self.dropped_late,
+            "dropped_by_encoder": self.dropped_encoder,
+            "encode_failures": self.failures,
+            "key_frames": self.key_frames,
+            "encode_ms": round(self._encode_s * 1000 / self.encoded, 2) if self.encoded else None,
+        }
+
+
+class SoundSource:
+    """The Opus encoder."""
+
+    def __init__(self) -> None:
+        self._takers: list[SoundTaker] = []
+        self._encoder: OpusEncoder | None = None
+
+    def join(self, taker: SoundTaker) -> None:
+        self._takers.append(taker)
+        if self._encoder is None:
+            self._encoder = OpusEncoder()
+
+    def leave(self, taker: SoundTaker) -> None:
+        """Harmless twice. With the last one the encoder is freed."""
+        if taker in self._takers:
+            self._takers.remove(taker)
+        if not self._takers and self._encoder is not None:
+            self._encoder.close()
+            self._encoder = None
+
+    def push(self, tick: int, pcm: Pcm) -> None:
+        """960 samples that are due now. Encoded here and now: it takes a tenth of a millisecond."""
+        taking = [taker for taker in self._takers if taker.taking]
+        if self._encoder is None or not taking:
+            return
+        sound = Sound(tick, self._encoder.encode(pcm), level_dbov(pcm))
+        for taker in taking:
+            taker.take(sound)
+
+
+class Broadcast:
+    """What a session shows and says, for everybody who takes it."""
+
+    def __init__(self, clock: MediaClock) -> None:
+        self.clock = clock
+        self.sound = SoundSource()
+        self._pictures: dict[str, PictureSource] = {}
+
+    def pictures(self, codec: str) -> PictureSource:
+        """The source of one codec, by the names of `codecs.VIDEO_CODECS`."""
+        if codec not in self._pictures:
+            self._pictures[codec] = PictureSource(self.clock, codec)
+        return self._pictures[codec]
+
+    @property
+    def codecs(self) -> list[str]:
+        """What is being encoded, in the order in which it began."""
+        return [codec for codec, source in self._pictures.items() if source.used]
+
+    def send_picture(self, slot: int, i420: I420 | None) -> None:
+        """The picture of a slot that is due now; None: as before. Never blocks."""
+        for source in self._pictures.values():
+            source.push(slot, i420)
+
+    def send_sound(self, tick: int, pcm: Pcm) -> None:
+        """960 samples of 48 kHz sound that are due now. Never blocks."""
+        self.sound.push(tick, pcm)

@@ -1,0 +1,141 @@
+"""A lost connection and the way back to the same session."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import numpy as np
+import pytest
+
+from avatar import session as session_module
+from avatar.play import connection
+from avatar.play.receive import ClientPeer
+from tests.play.test_close import cut
+from tests.serve.conftest import Call, Service
+
+TEXT = "One two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen."
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "SILENT_S", 0.3)
+    monkeypatch.setattr(connection, "LOST_S", 1.2)
+    monkeypatch.setattr(connection, "_PROBE_S", 0.3)
+
+
+async def until(service: Service, call: Call, connection: str) -> dict[str, Any]:
+    for _ in range(400):
+        status, body = await service.ask("GET", f"/sessions/{call.id}")
+        if status == 404 and connection == "gone":
+            return {}
+        if status == 200 and body["connection"] == connection:
+            return dict(body)
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"it was never {connection}: {body}")
+
+
+async def come_back(call: Call) -> Call:
+    """A new connection on the same session."""
+    fresh = Call(call.service, ClientPeer())
+    fresh.reading = asyncio.create_task(fresh._read())
+    offer = {"type": "offer", "sdp": await fresh.peer.offer(), "session_id": call.id}
+    status, fresh.answer = await call.service.ask("POST", "/webrtc/offer", json=offer)
+    assert status == 200 and fresh.id == call.id
+    await fresh.peer.accept(fresh.answer["sdp"])
+    await asyncio.wait_for(fresh.peer.connected.wait(), 20)
+    fresh.send("client-ready")
+    return fresh
+
+
+async def test_speech_goes_on_where_the_connection_was_lost(service: Service) -> None:
+    await service.ready()
+    async with service.call(mode="speak") as call:
+        call.send("client-ready")
+        await service.ask("POST", f"/sessions/{call.id}/say", json={"text": TEXT})
+        heard = []
+        async with asyncio.timeout(30):
+            async for sound in call.peer.sounds():
+                if np.abs(sound.pcm.astype(int)).max() > 1000:
+                    heard.append(sound)
+                if len(heard) > 40:
+                    break
+        session = service.state.sessions.get(call.id)
+        cut(call.peer)
+        state = await until(service, call, "lost")
+        assert state["state"] == "speaking"
+        played = session.playout.heard().seconds
+        await asyncio.sleep(0.5)
+        assert session.playout.heard().seconds == played, "nothing is said to nobody"
+        assert session.playout.paused
+        status, body = await service.ask("POST", f"/sessions/{call.id}/say", json={"text": "Then.", "interrupt": False})
+        assert status == 202
+
+        fresh = await come_back(call)
+        caption = (await fresh.until(lambda: fresh.ours("caption")))[0]
+        assert caption["text"] in TEXT, "what is being said is told again"
+        turns = await fresh.until(lambda: fresh.ours("turn")[1:] and fresh.ours("turn"))
+        assert [turn["interrupted"] for turn in turns] == [False, False]
+        assert turns[0]["heard_text"] == TEXT
+        assert turns[1]["turn_id"] == body["turn_id"]
+        again = await loud_seconds(fresh.peer)
+        assert again > 0.5 * (caption["end_s"] - caption["start_s"])
+        await fresh.peer.close()
+        await fresh.reading
+
+
+async def loud_seconds(peer: ClientPeer) -> float:
+    """Seconds of voice that have been received."""
+    await peer.close()
+    return sum([0.02 async for sound in peer.sounds() if np.abs(sound.pcm.astype(int)).max() > 300])
+
+
+async def test_what_was_told_meanwhile_is_told_again(service: Service) -> None:
+    await service.ready()
+    async with service.call() as call:
+        call.send("client-ready")
+        await call.until(lambda: "bot-ready" in call.types())
+        cut(call.peer)
+        await service.ask("POST", f"/sessions/{call.id}/say", json={"text": "Hello", "as": "user"})
+        await until(service, call, "lost")
+        fresh = await come_back(call)
+        turn = (await fresh.until(lambda: fresh.ours("turn")))[0]
+        assert turn["user_text"] == "Hello"
+        kinds = fresh.types()
+        assert kinds[0] == "bot-ready"
+        assert kinds.index("user-transcription") > 0
+        await fresh.peer.close()
+        await fresh.reading
+
+
+async def test_a_short_outage_is_ridden_out_on_the_same_connection(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "LOST_S", 20.0)
+    await service.ready()
+    async with service.call(mode="speak") as call:
+        await service.ask("POST", f"/sessions/{call.id}/say", json={"text": TEXT})
+        await call.until(lambda: "bot-started-speaking" in call.types())
+        session = service.state.sessions.get(call.id)
+        protocols = call.peer._connection.ice._connection._protocols  # type: ignore[union-attr]
+        saved = [(p, p.transport.sendto, p.datagram_received) for p in protocols]
+        cut(call.peer)
+        await until(service, call, "doubtful")
+        assert session.playout.paused
+        for protocol, sendto, received in saved:
+            protocol.transport.sendto, protocol.datagram_received = sendto, received
+        await until(service, call, "connected")
+        assert not session.playout.paused
+        turn = (await call.until(lambda: call.ours("turn")))[0]
+        assert turn["heard_text"] == TEXT and not turn["interrupted"]
+
+
+async def test_nobody_comes_back(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_module, "RESUME_S", 1.0)
+    await service.ready()
+    async with service.call() as call:
+        cut(call.peer)
+        await until(service, call, "lost")
+        assert len(service.state.sessions) == 1, "its place is kept"
+        await until(service, call, "gone")
+        assert len(service.state.sessions) == 0
