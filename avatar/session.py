@@ -27,6 +27,7 @@ from .listening import Listener
 from .play.peer import Peer
 from .play.playout import Playout
 from .play.source import Broadcast
+from .presence import Ended, Presence
 from .recognition import Recognition
 from .seams import Rig
 from .tunables import Tunables, update
@@ -35,12 +36,6 @@ from .types import I420, Frame, Pcm, Slice, Turn
 
 log = logging.getLogger(__name__)
 
-CONNECT_S = 30.0
-"""An offer that is never followed up by a connection frees its place after this long."""
-IDLE_S = 1800.0
-"""A session in which nobody has said anything for this long ends."""
-RESUME_S = 60.0
-"""A session whose connection was lost waits this long for its client to come back."""
 WAITING_TURNS = 8
 """Requests that may queue behind the running turn; one more is refused."""
 TURNS_KEPT = 20
@@ -61,7 +56,7 @@ class Session:
     ) -> None:
         self.id = new_id()
         self._seed = int(self.id, 16) & 0x7FFFFFFF
-        self.created = self._attached = time.monotonic()
+        self.created = time.monotonic()
         self.broadcast = broadcast
         self.clock = broadcast.clock
         self.audience = Audience()
@@ -86,10 +81,8 @@ class Session:
         self._on_turn = on_turn
         self._conversation = Conversation(self, engines)
         self._listener = Listener(self, engines)
-        self._new_peer = asyncio.Event()
-        self._end = asyncio.Event()
-        self._lost: float | None = None
-        """When the connection was found to be lost, monotonic seconds."""
+        self.ending = asyncio.Event()
+        self.presence = Presence(self)
         self._shown_turn: str | None = None
         self.user_speaking = False
 
@@ -99,20 +92,19 @@ class Session:
         """Takes a peer: the first one, or one that replaces it on the same session. What is being said waits until
         the new one is connected, and goes on with what the old one may not have got."""
         before, self.peer = self.peer, peer
-        self._attached = time.monotonic()
         peer.on_doubt = self.playout.pause
         peer.on_sure = self.playout.resume
         if before is not None:
             before.on_sure = lambda: None
             self.playout.pause(before.heard)
             self.on_return(before.heard)
-        self._new_peer.set()
+        self.presence.attached()
 
     def end(self, why: str) -> None:
         """Ends the session soon; harmless when repeated."""
-        if not self._end.is_set():
+        if not self.ending.is_set():
             self.why_ended = why
-            self._end.set()
+            self.ending.set()
 
     def update(self, changes: Mapping[str, Any]) -> Tunables:
         """Takes live changes, all or none. Raises `Invalid`, or `NotFound` for an avatar that is not there."""
@@ -198,7 +190,7 @@ class Session:
         return {
             "session_id": self.id,
             "state": self.state,
-            "connection": self.connection,
+            "connection": self.presence.state,
             "viewers": len(self.audience),
             "age_s": round(time.monotonic() - self.created, 1),
             "session": self.effective(),
@@ -213,16 +205,6 @@ class Session:
             },
             "turns": list(self.turns),
         }
-
-    @property
-    def connection(self) -> str:
-        """connecting, connected, doubtful (nothing is heard of the client just now) or lost (it may come back)."""
-        peer = self.peer
-        if self._lost is not None:
-            return "lost"
-        if peer is None or not peer.connected.is_set():
-            return "connecting"
-        return "connected" if peer.sure else "doubtful"
 
     def effective(self) -> dict[str, Any]:
         """The tunables as they hold, with what was negotiated and what the face has no use for."""
@@ -292,17 +274,16 @@ class Session:
 
     async def peer_replaced(self, old: Peer) -> None:
         """Returns when another peer than `old` is attached."""
-        while self.peer is old:
-            await self._new_peer.wait()
+        await self.presence.replaced(old)
 
     async def run(self) -> None:
         """Lives until the peer is gone, `end` is called, nobody connects, or nothing happens for long. Cancellable."""
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._watch(), name=f"session {self.id} watch")
+                group.create_task(self.presence.watch(), name=f"session {self.id} watch")
                 group.create_task(self._texts(), name=f"session {self.id} texts")
                 await self._perform(group)
-        except* _Ended:
+        except* Ended:
             pass
         except* Exception:
             self.end("it failed")
@@ -321,7 +302,7 @@ class Session:
             self.tunables = replace(self.tunables, avatar=Tunables().avatar)
             self.rig = await face.rig(self.tunables.avatar)
         self.stage = Stage(face, self.rig, self.tunables, self._seed, self._engines.pool)
-        await self._connected()
+        await self.presence.connected()
         group.create_task(self.playout.run(), name=f"session {self.id} playout")
         await (self._engines.ready if self.tunables.mode == "converse" else self._engines.tts_ready).wait()
         if self.tunables.mode == "converse":
@@ -347,85 +328,6 @@ class Session:
                 self.on_text(text)
             await self.peer_replaced(peer)
 
-    async def _connected(self) -> None:
-        """Returns when a peer is connected: the first one, or one that took its place."""
-        while True:
-            peer = self.peer
-            assert peer is not None
-            replaced = asyncio.create_task(self.peer_replaced(peer))
-            connected = asyncio.create_task(peer.connected.wait())
-            try:
-                await asyncio.wait({replaced, connected}, return_when=asyncio.FIRST_COMPLETED)
-                if connected.done():
-                    return
-            finally:
-                replaced.cancel()
-                connected.cancel()
-
-    async def _watch(self) -> None:
-        """Raises `_Ended` when the session is over; that cancels everything else in the group."""
-        while True:
-            peer = self.peer
-            assert peer is not None
-            self._new_peer.clear()
-            awaited = [self._end, self._new_peer]
-            if not peer.closed.is_set():
-                awaited.append(peer.closed)
-                if peer.connected.is_set():
-                    self._present(peer)
-                else:
-                    awaited.append(peer.connected)
-            await _any(awaited, self._patience())
-            if self._end.is_set():
-                raise _Ended
-            if self._new_peer.is_set():
-                continue
-            if peer.closed.is_set():
-                self._missing(peer)
-            if self._patience() <= 0:
-                self._out_of_patience(peer)
-
-    def _present(self, peer: Peer) -> None:
-        """The connection is up."""
-        if self._lost is not None:
-            log.info("session %s goes on after %.1f s", self.id, time.monotonic() - self._lost)
-            self._lost = None
-        if peer.sure:
-            self.playout.resume()
-
-    def _missing(self, peer: Peer) -> None:
-        """The connection is gone: for good when the client said so, else it may come back."""
-        if self._lost is not None:
-            return
-        if peer.left or not (peer.connected.is_set() or self.clock.running):
-            self.end("the client left" if peer.left else "no connection was made")
-            return
-        log.info("session %s lost its connection and waits for it", self.id)
-        self._lost = time.monotonic()
-        self.playout.pause(peer.heard)
-
-    def _out_of_patience(self, peer: Peer) -> None:
-        if self._lost is not None:
-            self.end(f"nobody came back within {RESUME_S:g} s")
-        elif not peer.connected.is_set():
-            self.end(f"nobody connected within {CONNECT_S:g} s")
-        else:
-            self.outbox(Notice("Nobody has said anything for half an hour; the session has ended.", fatal=True))
-            self.end("nobody said anything")
-
-    def _patience(self) -> float:
-        """Seconds that may pass before the session ends by itself."""
-        now = time.monotonic()
-        connecting = max(0.0, self._attached + CONNECT_S - now)
-        if self._lost is not None:
-            back = max(0.0, self._lost + RESUME_S - now)
-            return back if self.peer is None or self.peer.closed.is_set() else max(back, connecting)
-        if self.peer is None or not self.peer.connected.is_set():
-            return connecting
-        if self.state != "idle":
-            return IDLE_S
-        return max(0.0, self.last_activity + IDLE_S - now)
-
     async def _close(self) -> None:
         self.end("the server stopped")
         await self._conversation.close()
@@ -435,17 +337,3 @@ class Session:
         if self.peer is not None:
             await self.peer.close()
         log.info("session %s ended: %s", self.id, self.why_ended)
-
-
-async def _any(events: list[asyncio.Event], timeout_s: float) -> None:
-    """Returns when one of the events is set, or after that long."""
-    waits = [asyncio.create_task(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
-
-
-class _Ended(Exception):
-    """Carries the end of a session out of its task group."""

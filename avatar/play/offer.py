@@ -118,8 +118,8 @@ def plan(text: str, preference: str, known: dict[str, Role], *, watches: bool = 
     """What to answer to an offer.
 
     `preference` is the video codec wished for; `known` holds the roles by mid that this connection has given before, in
-    their order; `watches`: nothing is taken from the client, neither sound nor texts. Raises `BadRequest` when the offer
-    cannot be read or holds nothing that can be answered.
+    their order; `watches`: nothing is taken from the client, neither sound nor texts. Raises `BadRequest` when the
+    offer cannot be read or holds nothing that can be answered.
     """
     offer = read(text)
     if not offer.media:

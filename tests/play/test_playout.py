@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import math
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from avatar.clock import AUDIO_SAMPLES, MediaClock
 from avatar.play import playout as module
 from avatar.play.heard import HeardTracker
 from avatar.play.playout import FADE_SAMPLES, QUEUE_SLICES, TICK_SAMPLES, Playout
+from avatar.play.rewind import KEPT_SLOTS, PICTURE_BYTES, Rewind
 from avatar.types import I420, Frame, Pcm, Slice, Word
 
 PICTURE: I420 = np.zeros((6, 4), np.uint8)
@@ -60,7 +62,14 @@ class House:
         self.wire = Wire()
         self.made = -1
         self.sent: list[tuple[Slice, int]] = []
-        self.playout = Playout(MediaClock(), self.wire, self.idle, lambda piece, slot: self.sent.append((piece, slot)))
+        self.again: list[int] = []
+        """Slots in which speech went on after a pause."""
+        self.playout = Playout(MediaClock(), self.wire, self.idle, self.on_slice)
+
+    def on_slice(self, piece: Slice, slot: int, again: bool) -> None:
+        self.sent.append((piece, slot))
+        if again:
+            self.again.append(slot)
 
     async def idle(self, shown: int) -> Frame | None:
         if self.made != shown:
@@ -297,3 +306,68 @@ def test_heard_text_is_a_growing_beginning(text: str, count: int, played: int) -
     now, later = _track(slices, played), _track(slices, count)
     assert text.strip().startswith(now) or now == later
     assert later == text.strip()
+
+
+async def test_after_a_pause_speech_goes_on_from_the_word_that_was_lost(house: House) -> None:
+    house.playout.begin("a")
+    pieces = house.slices("a", 60, text="one two three")
+    words = {0: "one ", 12: "two ", 30: "three"}
+    pieces = [
+        replace(piece, words=(Word(words[n], n * AUDIO_SAMPLES, (n + 9) * AUDIO_SAMPLES),)) if n in words else piece
+        for n, piece in enumerate(pieces)
+    ]
+    putting = asyncio.create_task(put_all(house, pieces))
+    await until(lambda: len(house.sent) >= 25)
+    last = house.sent[-1][1]
+    first = house.sent[0][1]
+    clock = house.playout._clock
+    house.playout.pause(clock.due(first + 20))  # in the middle of "two"
+    house.playout.pause(clock.due(first + 5))  # harmless
+    assert house.playout.heard().seconds == pytest.approx(12 * 0.04)
+    count = len(house.wire.sounds)
+    await until(lambda: len(house.wire.sounds) >= count + 40)
+    assert house.sent[-1][1] == last, "nothing is said while nobody hears"
+    assert not any(pcm.any() for _, pcm in house.wire.sounds[count + 2 :])
+    assert all(i420 is None for slot, i420 in house.wire.pictures if slot > last + 1)
+    house.playout.resume()
+    await putting
+    await house.playout.finish()
+    assert [p.frame.serial for p, _ in house.sent[25:]] == [p.frame.serial for p in pieces[12:]]
+    assert house.again == [house.sent[25][1]]
+    heard = house.playout.heard()
+    assert heard.complete and heard.text == "one two three" and heard.seconds == pytest.approx(60 * 0.04)
+
+
+async def test_a_pause_goes_back_behind_the_end_of_the_speech(house: House) -> None:
+    """The turn was over for the server when the loss was found, not for who listens."""
+    house.playout.begin("a")
+    pieces = house.slices("a", 10, text="end")
+    await put_all(house, pieces)
+    await house.playout.finish()
+    count = len(house.sent)
+    clock = house.playout._clock
+    house.playout.pause(clock.due(house.sent[4][1]))
+    assert house.playout.speaking
+    house.playout.resume()
+    await house.playout.finish()
+    assert len(house.sent) - count == 10, "from the beginning of the clause, which is near"
+    house.playout.begin("b")
+    house.playout.pause(clock.due(house.sent[-1][1]))
+    assert not house.playout.queued, "another turn's speech does not come back"
+
+
+def test_what_is_kept_for_a_rewind_is_bounded() -> None:
+    rewind = Rewind()
+    big = np.zeros((1536, 1024), np.uint8)
+    for slot in range(1000):
+        rewind.sent(slot, Slice(Frame(slot, big), np.zeros(AUDIO_SAMPLES, np.int16), "a", 0))
+    kept = rewind.since(0, "a")
+    assert len(kept) == KEPT_SLOTS
+    assert sum(p.frame.i420.nbytes for p in kept if p.frame.i420 is not None) <= PICTURE_BYTES
+    assert kept[-2].frame.i420 is not None, "the newest keep theirs"
+    assert rewind.since(0, "a") == []
+
+
+async def put_all(house: House, pieces: list[Slice]) -> None:
+    for piece in pieces:
+        assert await house.playout.put(piece)

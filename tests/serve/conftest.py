@@ -104,9 +104,9 @@ class Call:
 
 
 @asynccontextmanager
-async def serving(**settings: Any) -> AsyncIterator[Service]:
+async def serving(token: str | None = None, **settings: Any) -> AsyncIterator[Service]:
     defaults: dict[str, Any] = {"face": "pattern", "llm": "responder", "tts": "espeak", "stt": f"whisper:{WHISPER}"}
-    app = build(Settings(**(defaults | {"max_sessions": 8} | settings)))
+    app = build(Settings(**(defaults | {"max_sessions": 8} | settings)), token)
     async with TestServer(app) as server, aiohttp.ClientSession() as http:
         yield Service(str(server.make_url("")).rstrip("/"), http, app[STATE])
 

@@ -262,7 +262,7 @@ async def test_offers_of_any_shape_are_served(service: Service, shape: dict[str,
 
 
 async def test_a_client_that_never_connects_frees_its_place(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("avatar.session.CONNECT_S", 0.5)
+    monkeypatch.setattr("avatar.presence.CONNECT_S", 0.5)
     status, body = await service.ask("POST", "/webrtc/offer", json=await offer())
     assert status == 200
     for _ in range(100):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from avatar import session as session_module
+from avatar import presence
 from avatar.play import connection
 from avatar.play.receive import ClientPeer
 from tests.play.test_close import cut
@@ -131,7 +131,7 @@ async def test_a_short_outage_is_ridden_out_on_the_same_connection(
 
 
 async def test_nobody_comes_back(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_module, "RESUME_S", 1.0)
+    monkeypatch.setattr(presence, "RESUME_S", 1.0)
     await service.ready()
     async with service.call() as call:
         cut(call.peer)

@@ -142,10 +142,12 @@ async def test_what_is_refused(monkeypatch: pytest.MonkeyPatch, service: Service
 async def test_players_on_other_sites_need_the_token(tmp_path: Any) -> None:
     origin = {"Origin": "https://elsewhere.example"}
     asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
-    async with serving(data_dir=tmp_path) as service:
-        async with service.http.options(f"{service.url}/whep/x", headers=origin | asked) as response:
-            assert response.status == 403
-    async with serving(data_dir=tmp_path, auth_token="sesame") as service:
+    async with (
+        serving(data_dir=tmp_path) as service,
+        service.http.options(f"{service.url}/whep/x", headers=origin | asked) as response,
+    ):
+        assert response.status == 403
+    async with serving("sesame", data_dir=tmp_path) as service:
         url = f"{service.url}/whep/x"
         async with service.http.options(url, headers=origin | asked) as response:
             assert response.status == 204
