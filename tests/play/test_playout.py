@@ -62,14 +62,7 @@ class House:
         self.wire = Wire()
         self.made = -1
         self.sent: list[tuple[Slice, int]] = []
-        self.again: list[int] = []
-        """Slots in which speech went on after a pause."""
-        self.playout = Playout(MediaClock(), self.wire, self.idle, self.on_slice)
-
-    def on_slice(self, piece: Slice, slot: int, again: bool) -> None:
-        self.sent.append((piece, slot))
-        if again:
-            self.again.append(slot)
+        self.playout = Playout(MediaClock(), self.wire, self.idle, lambda piece, slot: self.sent.append((piece, slot)))
 
     async def idle(self, shown: int) -> Frame | None:
         if self.made != shown:
@@ -313,7 +306,11 @@ async def test_after_a_pause_speech_goes_on_from_the_word_that_was_lost(house: H
     pieces = house.slices("a", 60, text="one two three")
     words = {0: "one ", 12: "two ", 30: "three"}
     pieces = [
-        replace(piece, words=(Word(words[n], n * AUDIO_SAMPLES, (n + 9) * AUDIO_SAMPLES),)) if n in words else piece
+        replace(
+            piece,
+            start=n * AUDIO_SAMPLES,
+            words=(Word(words[n], n * AUDIO_SAMPLES, (n + 9) * AUDIO_SAMPLES),) if n in words else (),
+        )
         for n, piece in enumerate(pieces)
     ]
     putting = asyncio.create_task(put_all(house, pieces))
@@ -333,7 +330,8 @@ async def test_after_a_pause_speech_goes_on_from_the_word_that_was_lost(house: H
     await putting
     await house.playout.finish()
     assert [p.frame.serial for p, _ in house.sent[25:]] == [p.frame.serial for p in pieces[12:]]
-    assert house.again == [house.sent[25][1]]
+    again = house.sent[25][0]
+    assert again.clause_start and again.text == "two three"
     heard = house.playout.heard()
     assert heard.complete and heard.text == "one two three" and heard.seconds == pytest.approx(60 * 0.04)
 
