@@ -50,11 +50,13 @@ class Online:
     start: int | None = None
     """Where the next block begins in the motion; None before the first clip."""
     ended: bool = False
+    waits: bool = True
+    """Features count once a whole block of them is there, as in the published loop; else at once."""
 
     def push(self, rows: Array) -> Online:
-        """More features; they count once a block of them is there."""
+        """More features."""
         pending = np.concatenate([self.pending, rows])
-        if len(pending) < self.how.new and not self.ended:
+        if self.waits and len(pending) < self.how.new and not self.ended:
             return replace(self, pending=pending)
         return replace(self, features=np.concatenate([self.features, pending]), pending=pending[:0])
 
@@ -117,10 +119,12 @@ class Online:
         return replace(self, motion=motion, start=start - gone, local=local, past=self.past + real, features=features)
 
 
-def open_speech(how: Fusing, rest: Array, pose: Array, history: Array) -> Online:
+def open_speech(how: Fusing, rest: Array, pose: Array, history: Array, waits: bool = True) -> Online:
     """A speech about to begin after `history` [overlap,1024], the features of what was before it."""
     if how.overlap < FEWEST_ONLINE_OVERLAP:
         raise ValueError(f"overlap_v2 is at least {FEWEST_ONLINE_OVERLAP} in online mode, not {how.overlap}.")
     if len(history) != how.overlap:
         raise ValueError(f"A speech needs the features of {how.overlap} frames before it, not of {len(history)}.")
-    return Online(how, rest, np.array(history, np.float32), begin(pose), np.empty((0, history.shape[1]), np.float32))
+    return Online(
+        how, rest, np.array(history, np.float32), begin(pose), np.empty((0, history.shape[1]), np.float32), waits=waits
+    )
