@@ -73,7 +73,7 @@ ONLINE = {
     "fix_kp_cond": 1,
     "fix_kp_cond_dim": [0, 202],
     "sampling_timesteps": 4,
-    "delta_eye_arr": RULE.normal("blink", (15, 63), 0.02),
+    "delta_eye_arr": np.sin(np.linspace(0, np.pi, 15))[:, None] * RULE.normal("blink", (1, 63), 0.02),
     "overall_ctrl_info": {"delta_pitch": 2},
 }
 
