@@ -13,9 +13,10 @@ from .errors import AvatarError, EngineError
 from .events import Notice, UserSpeech, UserText
 from .floor import Floor
 from .hear.ears import Ears, HearEvent, SpeechContinued, SpeechEnded, SpeechPaused, SpeechResumed, SpeechStarted
+from .hear.echo import EchoJudge
 from .recognition import Recognition
 from .turns import Request, new_id
-from .types import AudioChunk
+from .types import AudioChunk, Pcm
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,12 @@ class Listener:
         """Monotonic seconds at which the newest microphone sample arrived."""
         self._heard_end = 0
         """Its index at 16 kHz."""
+        self._echo = EchoJudge()
         self.level = 0.0
+
+    def played(self, pcm: Pcm) -> None:
+        """The next sound that the avatar sends, silence too: the microphone may hear it."""
+        self._echo.play(pcm)
 
     async def run(self) -> None:
         """Listens until cancelled, across a peer that is replaced."""
@@ -64,7 +70,7 @@ class Listener:
 
     async def _listen(self, group: asyncio.TaskGroup) -> None:
         session = self._session
-        ears = Ears(self._engines.vad())
+        ears = Ears(self._engines.vad(), echo=self._echo)
         while True:
             peer = session.peer
             assert peer is not None

@@ -249,6 +249,8 @@ class Session:
         self.broadcast.send_picture(slot, i420)
 
     def send_sound(self, tick: int, pcm: Pcm) -> None:
+        if self.tunables.mode == "converse":
+            self._listener.played(pcm)
         self.broadcast.send_sound(tick, pcm)
 
     async def _idle(self, shown: int) -> Frame | None:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..types import AudioChunk, Pcm, Utterance
-from .endpoint import EarsConfig, Edge, Endpointer, samples
+from .echo import EchoJudge, Hears
+from .endpoint import START_THRESHOLD, EarsConfig, Edge, Endpointer, samples
 from .resample import RATE, RATIO, SOURCE_RATE, Downsampler
 from .vad import FRAME, Vad
 
@@ -36,6 +37,8 @@ _LEVEL_TOP_DB = -15.0
 _MAX_HOLE_S = 2.0
 """A hole in the stream is heard as silence up to this long, which ends any utterance; the rest is skipped, so that a
 microphone that comes back after an hour costs nothing."""
+_UNSURE_FRAMES = 5
+"""Voice that may be the avatar's own is believed after 160 ms: an echo is known by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +98,17 @@ class Ears:
     it was not. Sample i at 16 kHz is the moment of sample 3·i of the microphone's stream.
     """
 
-    def __init__(self, vad: Vad, config: EarsConfig = EarsConfig()) -> None:  # noqa: B008 (a frozen value)
+    def __init__(
+        self,
+        vad: Vad,
+        config: EarsConfig = EarsConfig(),  # noqa: B008 (a frozen value)
+        echo: EchoJudge | None = None,
+    ) -> None:
+        """`echo` is told what is played beside the microphone; what it takes for that is no voice."""
         self._vad = vad
+        self._echo = echo
+        self._unsure = 0
+        """Frames of voice in a row that may be the avatar's own."""
         self._endpointer = Endpointer(config)
         self._pre_roll = samples(config.pre_roll_s)
         self._tail = samples(config.tail_s)
@@ -186,7 +198,7 @@ class Ears:
         self._heard += FRAME
         self._keep(frame)
         was_speaking = judge.speaking
-        edge = judge.step(self._vad.probability(frame), self._heard)
+        edge = judge.step(self._voice(frame), self._heard)
         if was_speaking:
             events.append(SpeechContinued(AudioChunk(frame, RATE, self._heard - FRAME)))
         if edge is Edge.STARTED:
@@ -207,6 +219,18 @@ class Ears:
             events.append(SpeechEnded(Utterance(audio, judge.offset, revision=judge.resumed), at=self._heard))
         if not judge.speaking:
             self._drop_before((self._heard if judge.onset is None else judge.onset) - self._pre_roll)
+
+    def _voice(self, frame: Pcm) -> float:
+        """The probability that somebody else than the avatar speaks."""
+        probability = self._vad.probability(frame)
+        hears = Hears.OTHERS if self._echo is None else self._echo.hear(frame)
+        if hears is Hears.ITSELF:
+            return 0.0
+        if hears is Hears.OTHERS:
+            self._unsure = 0
+        elif probability >= START_THRESHOLD:
+            self._unsure += 1
+        return 0.0 if 0 < self._unsure <= _UNSURE_FRAMES else probability
 
     def _keep(self, frame: Pcm) -> None:
         self._kept.append(frame)
