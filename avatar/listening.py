@@ -105,7 +105,8 @@ class Listener:
                 except AvatarError as error:  # the next utterance may fare better
                     session.outbox(Notice(error.message))
                 if held is not None:
-                    judge = BargeIn(at / EAR_RATE, partials=self._partials)
+                    rough = getattr(self._engines.stt, "rough", False)
+                    judge = BargeIn(at / EAR_RATE, partials=self._partials, rough=rough)
                     self._doubt = _Doubt(held, self._onset, judge, self._heard)
                     self._doubts.append(self._doubt)
                 await self._feed(chunk)

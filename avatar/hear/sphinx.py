@@ -147,6 +147,9 @@ class PocketSphinx:
     `EngineError` with the code `language_unavailable`.
     """
 
+    rough = True
+    """It makes words of any sound: a cough is "but"."""
+
     def __init__(self, why: str) -> None:
         if find_spec("pocketsphinx") is None:
             raise NotReady("pocketsphinx is not installed: pip install -r requirements.txt, or use --stt whisper.")

@@ -36,6 +36,13 @@ def test_one_plain_word_needs_voice_enough_for_it() -> None:
     assert not takes_floor("Tuesday", final=False, voiced_s=0.4)
 
 
+def test_a_rough_recogniser_is_believed_when_there_was_voice_enough() -> None:
+    assert not takes_floor("the flood", final=True, voiced_s=0.4, rough=True)
+    assert takes_floor("the flood", final=True, voiced_s=0.4)
+    assert takes_floor("stop", final=False, voiced_s=0.3, rough=True)
+    assert takes_floor("what time is it", final=True, voiced_s=0.8, rough=True)
+
+
 def test_without_words_it_was_nothing() -> None:
     judge = BargeIn(5.0, partials=True)
     assert judge.voice(5.0 + DECIDE_S - 0.1, 1.8) is Verdict.OPEN
