@@ -61,6 +61,8 @@ export const api = {
   avatars: () => request("GET", "/avatars"),
   removeAvatar: (id) => request("DELETE", `/avatars/${encodeURIComponent(id)}`),
   thumbnail: (id) => `/avatars/${encodeURIComponent(id)}.jpg`,
+  /** Six expressions side by side, each square: at rest, "ah", "ee", "oo", a smile, eyes shut. */
+  preview: (id) => `/avatars/${encodeURIComponent(id)}/preview.jpg`,
 
   /** Moves a token into the cookie that the server sets when the page is opened with it. */
   async token(token) {

@@ -1,4 +1,5 @@
-// The portraits: those that the server has, and a new one from a file, chosen or dropped.
+// The portraits: those that the server has, and a new one from a file, chosen or dropped, with a preview of its
+// expressions and a way back for whoever dislikes it.
 
 import { ApiError, api } from "./api.js";
 import { h, icon } from "./dom.js";
@@ -8,6 +9,9 @@ const TYPES = ["image/jpeg", "image/png", "image/webp"];
 /** What the server calls a portrait that came without a name. */
 const NAMELESS = "Portrait";
 const MB = 1_000_000;
+
+/** What the preview of a portrait shows, in the order in which the server draws it. */
+const EXPRESSIONS = ["rest", "ah", "ee", "oo", "smile", "shut"];
 
 /** The server's codes that have a sentence of their own here. */
 const SENTENCES = {
@@ -26,6 +30,8 @@ export class Portraits extends EventTarget {
   #limit = Infinity;
   #busy = null;
   #said = null;
+  /** The portrait that was just brought along: its row, what was chosen before it, whether it is new to the server. */
+  #fresh = null;
 
   /** `live()` tells whether a session runs, so that a choice shows with the next reply only. */
   constructor(panel, live) {
@@ -68,14 +74,18 @@ export class Portraits extends EventTarget {
     }
     this.#busy = { progress: 0 };
     this.#said = null;
+    this.#fresh = null;
     this.#draw();
     try {
       const row = await api.upload(file, (share) => this.#progress(share));
+      const before = this.#chosen === row.avatar ? this.#list.find(({ builtin }) => builtin)?.avatar : this.#chosen;
+      this.#fresh = { avatar: row.avatar, before, fresh: !this.has(row.avatar), drawn: "loading" };
       this.#list = [...this.#list.filter(({ avatar }) => avatar !== row.avatar), row];
       this.#busy = null;
       this.#choose(row.avatar);
       if (row.faces > 1) this.#say("portrait.several", { n: row.faces });
       else this.#say("portrait.done");
+      this.#panel.querySelector(".preview")?.scrollIntoView({ block: "start" });
     } catch (error) {
       this.#busy = null;
       const code = error instanceof ApiError ? error.code : "";
@@ -96,7 +106,24 @@ export class Portraits extends EventTarget {
       return;
     }
     this.#list = this.#list.filter((row) => row.avatar !== id);
+    if (this.#fresh?.avatar === id) this.#fresh = this.#said = null;
     if (this.#chosen === id && this.#list.length) this.#choose(this.#list[0].avatar);
+    this.#draw();
+    this.#panel.querySelector("input:checked")?.focus();
+  }
+
+  /** The portrait that was just brought along is not liked: as if it had never come. */
+  async #back() {
+    const { avatar, before, fresh } = this.#fresh;
+    this.#fresh = this.#said = null;
+    if (this.has(before)) this.#choose(before);
+    if (fresh) await this.#remove(avatar);
+    else this.#draw();
+    this.#panel.querySelector("#portrait-choose")?.focus();
+  }
+
+  #keep() {
+    this.#fresh = null;
     this.#draw();
     this.#panel.querySelector("input:checked")?.focus();
   }
@@ -125,6 +152,7 @@ export class Portraits extends EventTarget {
     file.onchange = () => file.files[0] && this.upload(file.files[0]);
     const next = !this.#said?.wrong && this.#said && this.#live();
     this.#panel.replaceChildren(
+      ...(this.#fresh ? [this.#preview()] : []),
       h("fieldset", { class: "portraits" }, h("legend", { class: "hidden-visually" }, t("portrait.list")), this.#list.map((row, i) => this.#card(row, i))),
       h(
         "div",
@@ -137,6 +165,41 @@ export class Portraits extends EventTarget {
       ),
     );
     if (focused) document.getElementById(focused)?.focus();
+  }
+
+  /** How the portrait that was just brought along will look, and the way back. */
+  #preview() {
+    const { avatar, before, drawn } = this.#fresh;
+    const src = api.preview(avatar);
+    const index = this.#list.findIndex((row) => row.avatar === before);
+    const tiles = EXPRESSIONS.map((name, i) => {
+      const image = h("img", { src, alt: t(`preview.alt.${name}`), draggable: "false" });
+      // One strip of six squares: each image shows its own.
+      image.style.objectPosition = `${(100 * i) / (EXPRESSIONS.length - 1)}% 0`;
+      return h("li", {}, image, h("span", { "aria-hidden": "true" }, t(`preview.${name}`)));
+    });
+    tiles[0].firstChild.onload = () => this.#drawn("shown");
+    tiles[0].firstChild.onerror = () => this.#drawn("failed");
+    return h(
+      "section",
+      { class: "preview", "aria-labelledby": "preview-title" },
+      h("h3", { id: "preview-title" }, t("preview.title")),
+      drawn !== "shown" && h("p", { class: "hint", role: "status" }, t(`preview.${drawn}`)),
+      drawn !== "failed" && h("ul", { "aria-busy": String(drawn === "loading") }, tiles),
+      drawn === "shown" && h("p", { class: "hint" }, t("preview.hint")),
+      h(
+        "div",
+        { class: "choices" },
+        index >= 0 && h("button", { type: "button", class: "quiet", id: "preview-back", onclick: () => this.#back() }, t("preview.back", { name: this.#name(this.#list[index], index) })),
+        h("button", { type: "button", class: "quiet", id: "preview-keep", onclick: () => this.#keep() }, t("preview.keep")),
+      ),
+    );
+  }
+
+  #drawn(state) {
+    if (!this.#fresh || this.#fresh.drawn === state) return;
+    this.#fresh.drawn = state;
+    this.#draw();
   }
 
   #card(row, index) {

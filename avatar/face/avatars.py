@@ -38,8 +38,8 @@ _MAX_WAITING: Final = 8
 """Uploads in the thread or waiting for it; each holds up to 20 MB."""
 _THUMBNAIL: Final = 256
 """Pixels of its long side."""
-_STRIP: Final = 192
-"""Height of a strip of expressions in pixels: six of them fit a desktop's width."""
+_STRIP: Final = 240
+"""Side of an expression in a strip, in pixels: the page shows them at half of that on a fine screen."""
 _ID: Final = re.compile(r"[0-9a-f]{16}")
 _MAX_NAME: Final = 60
 
@@ -239,7 +239,7 @@ class AvatarStore:
             raise NotFound(f"The picture of avatar {id} is gone from the disk.", code="unknown_avatar") from None
 
     async def preview(self, id: str) -> bytes:
-        """A JPEG of six expressions side by side, 192 pixels high: how it will speak. Raises `NotFound`."""
+        """A JPEG of six expressions side by side, each a square around the face. Raises `NotFound`."""
         source = self.source(id)
         try:
             return await asyncio.to_thread(_preview, source)

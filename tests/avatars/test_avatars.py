@@ -78,8 +78,8 @@ async def test_a_strip_of_expressions(open_store: Open, photo: bytes) -> None:
     info = await store.register(photo, "image/jpeg")
     for id in (info.id, "default"):
         strip = Image.open(io.BytesIO(await store.preview(id)))
-        assert strip.format == "JPEG" and strip.size == (6 * 192, 192)
-        tiles = np.asarray(strip, np.float32).reshape(192, 6, 192, 3).swapaxes(0, 1)
+        assert strip.format == "JPEG" and strip.size == (6 * 240, 240)
+        tiles = np.asarray(strip, np.float32).reshape(240, 6, 240, 3).swapaxes(0, 1)
         assert all(np.abs(tile - tiles[0]).max() > 40 for tile in tiles[1:])
     with pytest.raises(NotFound):
         await store.preview("nobody")

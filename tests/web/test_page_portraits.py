@@ -14,6 +14,7 @@ from tests.absent import absent
 from tests.web.browser import Server, until
 from tests.web.visit import Visit
 
+JUDGE = Path(__file__).with_name("judge.js").read_text(encoding="utf-8")
 PHOTO = Path(__file__).parents[1] / "portrait" / "pictures" / "astronaut.jpg"
 
 
@@ -67,6 +68,64 @@ async def test_a_portrait_is_taken_and_speaks_next(visit: Visit, gallery: Server
     await panel.get_by_role("button", name="Remove").click()
     await expect(panel.get_by_role("radio")).to_have_count(there)
     assert all(row["builtin"] for row in gallery.get("/avatars")["avatars"])
+
+
+@pytest.mark.parametrize("locale", ["en-US", "ja-JP"])
+@pytest.mark.parametrize("size", [(1280, 800), (360, 740)], ids=["desk", "phone"])
+async def test_a_new_portrait_is_shown_before_it_speaks(
+    visit: Visit, gallery: Server, tmp_path: Path, locale: str, size: tuple[int, int]
+) -> None:
+    english = locale == "en-US"
+    page = await visit.open(gallery, locale=locale, size=size)
+    await page.get_by_role("tab", name="Portrait" if english else "顔の画像").click()
+    panel = page.locator("#portrait")
+    before = await panel.get_by_role("radio", checked=True).get_attribute("value")
+    there = await panel.get_by_role("radio").count()
+    async with page.expect_file_chooser() as chooser:
+        await page.locator("#portrait-choose").click()
+    (tmp_path / "me.jpg").write_bytes(PHOTO.read_bytes())
+    await (await chooser.value).set_files(tmp_path / "me.jpg")
+
+    preview = panel.get_by_role("region", name="How it will look" if english else "動いたときの見え方")
+    images = preview.get_by_role("img")
+    await expect(images).to_have_count(6)
+    names = [await image.get_attribute("alt") for image in await images.all()]
+    assert len(set(names)) == 6 and all(names)
+    assert all(name.isascii() != (not english) or "“" in name for name in names if name)
+    await until(
+        lambda: images.first.evaluate("image => image.complete && image.naturalWidth === 6 * image.naturalHeight"),
+        "the expressions are drawn",
+    )
+    # Each image shows its own part of the strip, as a square that can be made out.
+    assert len({await image.evaluate("i => i.style.objectPosition") for image in await images.all()}) == 6
+    for image in await images.all():
+        box = await image.bounding_box()
+        assert box is not None and abs(box["width"] - box["height"]) < 1 and box["width"] > 75
+    await expect(preview.get_by_text("works best" if english else "最も適しています")).to_be_visible()
+    assert await page.evaluate(JUDGE) == []
+
+    # The way back: the portrait before it is chosen again, and the new one is gone.
+    await preview.locator("#preview-back").click()
+    await expect(preview).to_have_count(0)
+    await expect(panel.get_by_role("radio")).to_have_count(there)
+    assert await panel.get_by_role("radio", checked=True).get_attribute("value") == before
+    assert all(row["builtin"] for row in gallery.get("/avatars")["avatars"])
+
+
+async def test_a_portrait_that_is_liked_is_kept(visit: Visit, gallery: Server, tmp_path: Path) -> None:
+    page = await visit.open(gallery)
+    await visit.show("Portrait")
+    panel = page.get_by_role("tabpanel", name="Portrait")
+    await page.route("**/preview.jpg", lambda route: route.abort())
+    await choose(page, tmp_path / "me.jpg", PHOTO.read_bytes())
+    await expect(panel.get_by_text("Its expressions could not be drawn.")).to_be_visible()
+    await expect(panel.get_by_text("The portrait is ready.")).to_be_visible()
+    await panel.get_by_role("button", name="Keep it").click()
+    await expect(panel.get_by_role("region")).to_have_count(0)
+    await expect(panel.get_by_role("radio").last).to_be_checked()
+    await expect(panel.get_by_role("radio").last).to_be_focused()
+    await panel.get_by_role("button", name="Remove").click()
+    await expect(panel.get_by_role("button", name="Remove")).to_have_count(0)
 
 
 async def test_a_picture_can_be_dropped_on_the_page(visit: Visit, gallery: Server) -> None:
