@@ -29,6 +29,7 @@ class Tunables:
     bitrate_kbps: int | Literal["auto"] = "auto"
     codec: str = "vp9"
     avatar: str = "default"
+    emotion: str = "neutral"
     mode: str = "converse"
     voice: str | None = None
     language: str = "auto"
@@ -60,6 +61,9 @@ _LANGUAGE = re.compile(r"auto|[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 MAX_INSTRUCTIONS = 4_000
 """Characters: the system prompt is sent with every turn."""
 
+EMOTIONS = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise", "contempt")
+"""What a face can feel, in the order in which Ditto numbers them."""
+
 TABLE: dict[str, Spec] = {
     "frame_scale": Spec("number", "frame", "Picture size as a share of the portrait's working size.", 0.1, 1.0),
     "fps": Spec("integer", "frame", "Pictures per second; speech is never slowed by it.", 5, 30),
@@ -74,6 +78,7 @@ TABLE: dict[str, Spec] = {
     "bitrate_kbps": Spec("bitrate", "frame", "Ceiling of the video's rate in kbit/s, or auto.", 50, 4000),
     "codec": Spec("choice", "no", "Preferred video codec.", choices=("vp9", "av1", "h264", "vp8")),
     "avatar": Spec("string", "reply", "Id of a registered portrait."),
+    "emotion": Spec("choice", "frame", "Mood of the face.", choices=EMOTIONS),
     "mode": Spec("choice", "no", "Hold a conversation, or only speak what is sent.", choices=("converse", "speak")),
     "voice": Spec("string", "reply", "Name of a voice of the speech engine.", nullable=True),
     "language": Spec("string", "reply", "Language of the conversation, such as en or ja, or auto."),

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 
 from . import CAST, load_rig
+from .emotions import EMOTIONS
 from .film import FilmError, film
 
 
@@ -30,11 +31,14 @@ def main(argv: list[str] | None = None) -> int:
     flag("--output_path", "--output-path", type=Path, required=True, help="FILE.mp4 or FILE.webm")
     flag("--frame_scale", "--frame-scale", type=_scale, default=1.0, help="picture size, 0.1 to 1.0 (default 1.0)")
     flag("--seed", type=int, default=0, help="of blinks, gaze and sway: the same seed is the same film")
+    flag("--emotion", choices=EMOTIONS, default="neutral", help="mood of the face")
     args = parser.parse_args(argv)
     cv2.setNumThreads(1)
     try:
         rig = load_rig(args.source_path)
-        count = film(rig, args.audio_path, args.output_path, scale=args.frame_scale, seed=args.seed)
+        count = film(
+            rig, args.audio_path, args.output_path, scale=args.frame_scale, seed=args.seed, emotion=args.emotion
+        )
     except FilmError as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -58,10 +58,17 @@ def read_sound(path: Path, rate: int) -> npt.NDArray[np.int16]:
 
 
 def pictures(
-    rig: Rig, sound: npt.NDArray[np.int16], *, scale: float, seed: int, phones: Sequence[Phone] = ()
+    rig: Rig,
+    sound: npt.NDArray[np.int16],
+    *,
+    scale: float,
+    seed: int,
+    phones: Sequence[Phone] = (),
+    emotion: str = "neutral",
 ) -> Iterator[I420]:
     """One picture for each 40 ms of `sound` (16 kHz)."""
     actor, renderer = Actor(seed), rig.open()
+    actor.feel(emotion)
     second = RATE
     for start in range(0, len(sound), second):
         for pose in actor.feed(sound[start : start + second], phones if start == 0 else ()):
@@ -78,7 +85,14 @@ def _encoder(names: Sequence[str]) -> str:
 
 
 def film(
-    rig: Rig, audio: Path, output: Path, *, scale: float = 1.0, seed: int = 0, phones: Sequence[Phone] = ()
+    rig: Rig,
+    audio: Path,
+    output: Path,
+    *,
+    scale: float = 1.0,
+    seed: int = 0,
+    phones: Sequence[Phone] = (),
+    emotion: str = "neutral",
 ) -> int:
     """Writes `output` (.mp4 or .webm) of the rig speaking `audio`; returns the number of pictures."""
     if output.suffix.lower() not in FORMATS:
@@ -98,7 +112,7 @@ def film(
         # What the pictures are in: without it players guess by size.
         video.codec_context.colorspace, video.codec_context.color_range = 5, 1
         track = container.add_stream(audio_encoder, rate=SOUND_RATE, layout="mono")
-        for i, picture in enumerate(pictures(rig, voice, scale=scale, seed=seed, phones=phones)):
+        for i, picture in enumerate(pictures(rig, voice, scale=scale, seed=seed, phones=phones, emotion=emotion)):
             frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")
             frame.pts, frame.time_base = i, Fraction(1, FPS)
             container.mux(video.encode(frame))

@@ -38,6 +38,8 @@ LISTENING_NOD_DEG = 2.1
 BREATH_HZ = 0.24
 MAX_STEP = 0.9
 """Degrees that yaw, pitch and roll together may move in a picture, whatever their causes add up to."""
+IDLE_STEP = 0.45
+"""The same of a face that neither speaks nor nods."""
 CHANCES, NORMALS = 12, 7
 """Numbers drawn for each picture."""
 BLOCK = 256
@@ -71,6 +73,8 @@ class LifeState:
     next_gaze: float = 1.0
     mood: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     """Smile, brow, lids and pitch that the emotion has reached."""
+    haste: float = 0.0
+    """How much faster than an idle one the head may move, 0 to 1."""
     head: tuple[float, float, float] | None = None
     """The pose that was shown: yaw, pitch, roll in degrees."""
 
@@ -100,7 +104,7 @@ def _share(seconds: float) -> float:
 
 _ACTIVITY, _FAST, _SLOW = _share(ACTIVITY_S), _share(0.10), _share(0.9)
 _BROW_FALL, _BROW_RISE, _SMOOTH = math.exp(-DT / 0.35), _share(0.08), _share(SMOOTH_S)
-_MOOD = _share(0.5)
+_MOOD, _HASTE = _share(0.5), _share(0.15)
 _SWAY_KEEP = 1 - DT / SWAY_S
 _SWAY_NOISE = np.sqrt(2 * DT / SWAY_S) * SWAY
 
@@ -127,6 +131,7 @@ class Life:
         user's, 0 to 1."""
         s = self.state
         s.tick += 1
+        nodding = s.listening_nod >= 0
         uniform, normal = self._chance.at(s.tick)
         now = s.tick * DT
         speaks = voice > 0.5
@@ -145,6 +150,7 @@ class Life:
         s.mood = tuple(m + _MOOD * (w - m) for m, w in zip(s.mood, wanted, strict=True))  # type: ignore[assignment]
         smile, brow, lids, hang = s.mood
         # The head goes a little where the eyes look.
+        s.haste += _HASTE * (max(voice, s.activity, float(nodding)) - s.haste)
         yaw, pitch, roll = self._held(s, yaw + 0.25 * gaze_x, pitch + nod + hang + 0.2 * gaze_y, roll)
 
         phase = now * BREATH_HZ % 1
@@ -240,7 +246,8 @@ class Life:
             step = yaw - s.head[0], pitch - s.head[1], roll - s.head[2]
             length = math.hypot(*step)
             if length > 1e-9:
-                soft = MAX_STEP * math.tanh(length / MAX_STEP) / length
+                most = IDLE_STEP + (MAX_STEP - IDLE_STEP) * s.haste
+                soft = most * math.tanh(length / most) / length
                 yaw, pitch, roll = (h + d * soft for h, d in zip(s.head, step, strict=True))
         s.head = yaw, pitch, roll
         return s.head

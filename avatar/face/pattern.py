@@ -106,7 +106,7 @@ class PatternFace:
     """Measures the path of sound and picture, on anyone's network."""
 
     rate = AUDIO_RATE
-    ignores = frozenset({"sampling_timesteps", "chunk_config"})
+    ignores = frozenset({"sampling_timesteps", "chunk_config", "emotion"})
 
     def __init__(self, avatars: AvatarStore) -> None:
         self._avatars = avatars

@@ -34,6 +34,7 @@ class PuppetPerformance:
     def __init__(self, rig: PuppetRig, tunables: Tunables, seed: int) -> None:
         self._renderer: Renderer = rig.open()
         self._actor = Actor(seed, Chunk(*tunables.chunk_config))
+        self._actor.feel(tunables.emotion)
         self._tunables = tunables
         self._fresh = True
         """The next frame must be drawn: there is none before it, or it was not shown."""
@@ -64,6 +65,7 @@ class PuppetPerformance:
     def tune(self, tunables: Tunables) -> None:
         self._fresh |= tunables.frame_scale != self._tunables.frame_scale
         self._actor.chunk = Chunk(*tunables.chunk_config)
+        self._actor.feel(tunables.emotion)
         self._tunables = tunables
 
     def close(self) -> None:

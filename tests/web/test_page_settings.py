@@ -14,6 +14,7 @@ LABELS = {
     "chunk_config": "History",
     "bitrate_kbps": "Video bitrate (kbit/s)",
     "codec": "Video codec",
+    "emotion": "Mood",
     "mode": "Mode",
     "voice": "Voice",
     "language": "Conversation language",
