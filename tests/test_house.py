@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCKS = ("requirements.txt", *(f"requirements-{n}.txt" for n in ("ja", "llm", "piper", "test", "ditto")))
+LOCKS = ("requirements.txt", *(f"requirements-{n}.txt" for n in ("ja", "llm", "piper", "test", "ditto", "yardstick")))
 VALUES = {"threads", "types", "errors", "seams", "tunables", "clock", "settings"}
 """What every room may know: the values that flow, and nothing that moves them."""
 LINE = ("hear", "think", "speak", "face", "play")

@@ -1,8 +1,8 @@
 """Which codecs are negotiated, and how they are told to aiortc.
 
-The only change to aiortc's own data is made here, once, on import: VP9 is appended to its table of video codecs, since
-an offer or an answer can hold nothing that is not in it. Encoders, decoders and payload formats are ours or called by
-us, so nothing of aiortc is replaced.
+The only change to aiortc's own data is made here, once, on import: VP9 is appended to its table of video codecs, and
+transport-wide feedback to all of them, since an offer or an answer can hold nothing that is not in its tables.
+Encoders, decoders and payload formats are ours or called by us, so nothing of aiortc is replaced.
 """
 
 from __future__ import annotations
@@ -11,17 +11,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from aiortc import sdp as aiortc_sdp
-from aiortc.codecs import CODECS
+from aiortc.codecs import CODECS, HEADER_EXTENSIONS
 from aiortc.codecs.h264 import h264_depayload
 from aiortc.codecs.vpx import vp8_depayload
-from aiortc.rtcrtpparameters import RTCRtcpFeedback, RTCRtpCodecParameters
+from aiortc.rtcrtpparameters import RTCRtcpFeedback, RTCRtpCodecParameters, RTCRtpHeaderExtensionParameters
 
 from . import vp9
+from .feedback import URI
 
 VIDEO_CODECS = ("vp9", "h264", "vp8")
 """What can be sent and received, by the names that `codec` takes."""
 
-_FEEDBACK = (("nack", None), ("nack", "pli"), ("ccm", "fir"), ("goog-remb", None))
+_FEEDBACK = (("nack", None), ("nack", "pli"), ("ccm", "fir"), ("goog-remb", None), ("transport-cc", None))
+_NUMBERS_ID = 5
+"""Header extension id of the transport-wide numbers in offers of ours; one that aiortc does not use."""
 
 
 def _register() -> None:
@@ -29,12 +32,13 @@ def _register() -> None:
     if any(codec.mimeType == "video/VP9" for codec in known):
         return
     payload_type = max(codec.payloadType for codec in known) + 1
+    feedback = [RTCRtcpFeedback(type=kind, parameter=parameter) for kind, parameter in _FEEDBACK]
     known.append(
         RTCRtpCodecParameters(
             mimeType="video/VP9",
             clockRate=90_000,
             payloadType=payload_type,
-            rtcpFeedback=[RTCRtcpFeedback(type=kind, parameter=parameter) for kind, parameter in _FEEDBACK],
+            rtcpFeedback=feedback,
             parameters={"profile-id": "0"},
         )
     )
@@ -43,9 +47,14 @@ def _register() -> None:
             mimeType="video/rtx", clockRate=90_000, payloadType=payload_type + 1, parameters={"apt": payload_type}
         )
     )
-
-
-_register()
+    for codec in known:
+        if not is_rtx(codec):
+            codec.rtcpFeedback = feedback
+    for codec in CODECS["audio"]:
+        if name(codec) == "opus":
+            codec.rtcpFeedback = [RTCRtcpFeedback(type="transport-cc")]
+    for extensions in HEADER_EXTENSIONS.values():
+        extensions.append(RTCRtpHeaderExtensionParameters(id=_NUMBERS_ID, uri=URI))
 
 
 def is_rtx(codec: Any) -> bool:
@@ -55,6 +64,9 @@ def is_rtx(codec: Any) -> bool:
 def name(codec: Any) -> str:
     """ "vp9", "h264", "opus", …"""
     return str(codec.mimeType).rpartition("/")[2].lower()
+
+
+_register()
 
 
 def _plays(codec: Any) -> bool:

@@ -24,6 +24,8 @@ from aiortc.rtcicetransport import RTCIceGatherer, parse_stun_turn_uri
 
 from ..clock import MediaClock
 from ..errors import Invalid
+from . import feedback
+from .congestion import Congestion
 from .ice import IceTransport
 from .listener import SoundReceiver
 from .picture import PictureSender
@@ -73,13 +75,20 @@ class _Router(RtpRouter):
 class _DtlsTransport(RTCDtlsTransport):
     """aiortc's, which ends the connection when the parser of some packet is surprised; this one drops the packet."""
 
+    path: Congestion | None = None
+
     async def _handle_rtp_data(self, data: bytes, arrival_time_ms: int) -> None:
         with _surprises("RTP"):
             await super()._handle_rtp_data(data, arrival_time_ms)
 
     async def _handle_rtcp_data(self, data: bytes) -> None:
         with _surprises("RTCP"):
-            await super()._handle_rtcp_data(data)
+            reports, data = feedback.take(data)
+            for report in reports:
+                if self.path is not None:
+                    self.path.take(report, time.monotonic())
+            if data:
+                await super()._handle_rtcp_data(data)
 
     _data_receiver: Any
 
@@ -115,6 +124,7 @@ class Connection(RTCPeerConnection):
 
     def __init__(self, clock: MediaClock, ice_servers: Sequence[IceServer] = ()) -> None:
         self._media_clock = clock
+        self.path = Congestion()
         self._ice_servers = [RTCIceServer(list(s.urls), s.username, s.credential) for s in ice_servers]
         # A list even if empty, because None would ask a public STUN server; one transport for everything.
         super().__init__(RTCConfiguration(iceServers=self._ice_servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
@@ -127,6 +137,7 @@ class Connection(RTCPeerConnection):
         ice.on("statechange", self._RTCPeerConnection__updateConnectionState)
         self._RTCPeerConnection__iceTransports.add(ice)
         dtls = _DtlsTransport(ice, self._RTCPeerConnection__certificates)
+        dtls.path = self.path
         dtls._rtp_router = _Router()
         dtls.on("statechange", self._RTCPeerConnection__updateConnectionState)
         self._RTCPeerConnection__dtlsTransports.add(dtls)
@@ -143,14 +154,19 @@ class Connection(RTCPeerConnection):
         sender: SoundSender | PictureSender
         receiver: SoundReceiver | PictureReceiver
         if kind == "audio":
-            sender, receiver = SoundSender(transport, self._media_clock), SoundReceiver(transport)
+            sender, receiver = SoundSender(transport, self._media_clock, self.path), SoundReceiver(transport)
         else:
-            sender, receiver = PictureSender(transport, self._media_clock), PictureReceiver(transport)
+            sender, receiver = PictureSender(transport, self._media_clock, self.path), PictureReceiver(transport)
+        receiver.path = self.path
         sender._stream_id = made.sender._stream_id
         receiver._set_rtcp_ssrc(sender._ssrc)
         made._RTCRtpTransceiver__sender = sender
         made._RTCRtpTransceiver__receiver = receiver
         return made
+
+    async def close(self) -> None:
+        await super().close()
+        await self.path.pacer.close()
 
     def _gatherer(self) -> RTCIceGatherer:
         gatherer = RTCIceGatherer(iceServers=self._ice_servers)

@@ -9,10 +9,13 @@ from collections import deque
 from typing import Any, Literal
 
 from aiortc import rtp
+from aiortc.rtcrtpparameters import RTCRtpSendParameters
 
 from ..clock import VIDEO_RATE, MediaClock
+from .congestion import Congestion
 from .rate import RateControl
-from .sender import MediaSender
+from .repair import REPAIR_S, RepairingSender
+from .sender import MAX_REPEATS
 from .source import BIAS_TICKS, MAX_LATE_S, PictureSource, Shot
 
 log = logging.getLogger(__name__)
@@ -23,17 +26,39 @@ buffer sound for longer, and correct only what exceeds about 30 ms; holding the 
 It also hides how long encoding took."""
 SOUND_RESERVE = 50_000
 """bit/s kept for the sound, headers included."""
+HEADERS = 1.07
+"""What goes over the link for each bit of video."""
+COPIED = 2.3
+"""The rate that is of use at most, over the video's ceiling: all packets twice, and the estimate's own swing."""
+LOSSY = (0.02, 0.035)
+"""Share of lost packets below which copies end and above which they begin."""
+GUARD = 1.6
+"""On a narrow path the video gives up this much for copies."""
+MAX_HELD_S = 0.5
+"""Of packets that wait for the pacer, for a client whose network does not set the rate: beyond, it starts again from a
+key frame."""
+MAX_QUEUE_S = 0.1
+"""Of packets that wait for the pacer: beyond, the next picture is left out, before it is encoded."""
+SHORT_QUEUE_S = 0.06
+"""A queue that repairs need not wait for."""
+LONG_QUEUE_S = 0.12
+"""With more than this waiting on the path only a few pictures are sent until it is shorter."""
+LONG_QUEUE_PAUSE_S = 0.15
+DRAIN = 0.5
+"""Of the estimate, until then."""
+DARK_S = 0.5
+"""Without a report for so long nothing gets through."""
+DARK_PAUSE_S = 0.25
+"""Between pictures that are sent into the dark all the same."""
 OUTBOX_PICTURES = 8
 """What a transport that hangs may hold up; beyond, it starts again from a key frame."""
 
 
-class PictureSender(MediaSender):
+class PictureSender(RepairingSender):
     """Video of one connection."""
 
-    rate = VIDEO_RATE
-
-    def __init__(self, transport: Any, clock: MediaClock) -> None:
-        super().__init__("video", transport, clock)
+    def __init__(self, transport: Any, clock: MediaClock, path: Congestion) -> None:
+        super().__init__(transport, clock, path)
         self.control = RateControl()
         self.leads = True
         """The encoder's rate follows this client's network."""
@@ -42,6 +67,7 @@ class PictureSender(MediaSender):
         self._ready = asyncio.Event()
         self._needs_key = True
         self._last_pts = -1
+        self._last_sent = float("-inf")
         self.sent = self.restamped = self.held_up = self.pli = self.fir = 0
 
     # A taker of the source.
@@ -73,8 +99,8 @@ class PictureSender(MediaSender):
             self._want_key()
             return
         self._needs_key = False
-        if len(self._outbox) >= OUTBOX_PICTURES:
-            self.held_up += len(self._outbox)
+        if len(self._outbox) >= OUTBOX_PICTURES or self._path.pacer.waiting_s > MAX_HELD_S:
+            self.held_up += len(self._outbox) + 1
             self._outbox.clear()
             self._needs_key = True
             self._want_key()
@@ -88,6 +114,44 @@ class PictureSender(MediaSender):
 
     def set_bitrate(self, kbps: int | Literal["auto"]) -> None:
         self.control.set_limit(kbps)
+        self._path.set_ceiling(round(COPIED * self.control.ceiling * HEADERS) + SOUND_RESERVE)
+
+    async def send(self, parameters: RTCRtpSendParameters) -> None:
+        if not self.running:
+            self._path.on_estimate.append(self._follow)
+        await super().send(parameters)
+
+    def blocked(self, now: float) -> bool:
+        """Whether a picture would only make things worse: those before it still wait, or nothing gets through."""
+        if self._path.pacer.waiting_s > MAX_QUEUE_S:
+            return True
+        queue = 0.0 if self._path.estimate is None else self._path.estimate.queue_s
+        pause = LONG_QUEUE_PAUSE_S if queue > LONG_QUEUE_S else 0.0
+        if queue > SHORT_QUEUE_S and self.missing(now):
+            pause = REPAIR_S  # what is missing waits in the same queue, and without it no picture can be shown
+        if now - self._last_sent < pause:
+            return True
+        dark = self._path.silent_s(now) > DARK_S + 2 * (self.rtt or 0.0)
+        return self._numbered and dark and now - self._last_sent < DARK_PAUSE_S
+
+    def _follow(self, now: float) -> None:
+        """The path's estimate has changed."""
+        estimate = self._path.estimate
+        assert estimate is not None
+        available = max(0.0, (estimate.rate - SOUND_RESERVE) / HEADERS)
+        if self._path.dark_s > DARK_S:
+            self._want_key()  # what was swallowed is older than a key frame would be
+        if estimate.queue_s > LONG_QUEUE_S:
+            available *= DRAIN
+        calm = estimate.calm(now)
+        self.guarded = calm and estimate.loss > (LOSSY[0] if self.guarded else LOSSY[1])
+        self.repeat_limit = int(MAX_REPEATS * estimate.rate)
+        if self.guarded:
+            video = min(self.control.ceiling, available / GUARD)
+            self.copy_share = min(1.0, max(0.0, available / max(1.0, video) - 1))
+        else:
+            video, self.copy_share = max(0.3 * available, available - self.repeats.bits(now)), 0.0
+        self.control.follow(int(video))
 
     async def _run(self) -> None:
         self._want_key()
@@ -97,6 +161,9 @@ class PictureSender(MediaSender):
             while self._outbox:
                 shot = self._outbox.popleft()
                 await asyncio.sleep(self._clock.due(shot.slot) + HOLD_S - time.monotonic())
+                if shot.picture.key:
+                    self._key_sequence = self._sequence
+                self._last_sent = time.monotonic()
                 await self._transmit(shot.picture.payloads, self._stamp(shot.pts))
                 self.sent += 1
 
@@ -139,12 +206,17 @@ class PictureSender(MediaSender):
 
     def stats(self) -> dict[str, Any]:
         encoding = self._source.stats() if self._source is not None else {}
+        path = self._path.estimate
         return {
             **super().stats(),
             **encoding,
             "frames_sent": self.sent,
             "frames_restamped": self.restamped,
             "held_up": self.held_up,
+            "copies": self.copies,
+            "path_kbps": None if path is None else round(path.rate / 1000, 1),
+            "path_loss": None if path is None else round(path.loss, 4),
+            "path_queue_ms": None if path is None else round(path.queue_s * 1000),
             "pli": self.pli,
             "fir": self.fir,
             "target_kbps": round(self.control.target / 1000, 1),

@@ -17,6 +17,8 @@ FLOOR = 120_000
 """bit/s: below this VP9 at 512 × 512 falls apart, and the sound needs what is left."""
 CEILING = 1_500_000
 """bit/s: more is not seen on a face of at most 1024 pixels."""
+_BOTTOM = 30_000
+"""bit/s: what the path's own estimate may lower the target to; pictures have become fewer and smaller by then."""
 _SLACK = 1.3
 """A falling estimate of less than this times the sent rate is a limit of the network, not of what we send."""
 _BELOW = 0.85
@@ -46,6 +48,8 @@ class RateControl:
         """The receiver's last estimate in bit/s."""
         self._now: float | None = None
         self._cut = float("-inf")
+        self.following = False
+        """The target comes from the path's estimate."""
         self.set_limit(kbps)
 
     def set_limit(self, kbps: int | Literal["auto"]) -> None:
@@ -56,6 +60,13 @@ class RateControl:
             self.target = self.ceiling = kbps * 1000
             self.floor = min(FLOOR, self.ceiling)
 
+    def follow(self, available: int) -> int:
+        """The path's own estimate is there (`congestion`): `available` bit/s of it are the video's. From now on the
+        receiver's estimates are not asked. Returns the target."""
+        self.following = True
+        self.target = max(min(_BOTTOM, self.ceiling), min(available, self.ceiling))
+        return self.target
+
     def on_estimate(self, estimate: int, *, sent: int, reserved: int, now: float) -> int:
         """Takes the receiver's estimate of the path and returns the new target, all in bit/s.
 
@@ -65,6 +76,8 @@ class RateControl:
         elapsed = 0.0 if self._now is None else min(1.0, now - self._now)
         before = self.estimate or estimate
         self._now, self.estimate = now, estimate
+        if self.following:
+            return self.target
         available = int(estimate * _SHARE) - reserved
         grown = int(self.target + elapsed * (self.target * _GROWTH_PER_S + _GROWTH_FIXED))
         if available >= self.target:
@@ -78,6 +91,8 @@ class RateControl:
 
     def on_loss(self, share: float, *, now: float) -> int:
         """Takes the share of packets that the receiver reports as lost and returns the new target in bit/s."""
+        if self.following:
+            return self.target
         if share > _LOSSY and now - self._cut >= _LOSS_PAUSE_S:
             self._cut = now
             self.target = max(self.floor, int(self.target * (1 - 0.5 * share)))

@@ -20,8 +20,11 @@ from aiortc.stats import RTCStatsReport
 
 from ..clock import VIDEO_RATE
 from . import codecs
+from .congestion import Congestion
 from .reception import Reception, SenderTimeline, Unwrapper
 
+FEEDBACK_S = 0.06
+"""Between transport-wide feedbacks: some 6 kbit/s, and a queue is noticed before it is long."""
 REPORT_S = (0.5, 1.5)
 """Pauses between receiver reports are drawn from this range (RFC 3550 §6.2)."""
 
@@ -49,6 +52,8 @@ class MediaReceiver(RTCRtpReceiver):
         self.timeline = SenderTimeline(self.rate)
         self.codec = ""
         self.bytes_received = self.repaired = self.nack = self.pli = 0
+        self.path: Congestion | None = None
+        """The connection's, where arrivals are collected."""
         self.first_received: float | None = None
         self.last_received: float | None = None
 
@@ -98,6 +103,7 @@ class MediaReceiver(RTCRtpReceiver):
         if not self._enabled:
             return
         now = time.monotonic()
+        await self._note(packet, now)
         await self._measure(packet, arrival_time_ms)
         codec = self._codecs.get(packet.payload_type)
         if codec is None:
@@ -121,6 +127,18 @@ class MediaReceiver(RTCRtpReceiver):
             return  # a repair of a stream that is over, or padding that probes the bandwidth
         self._reception.add(packet.sequence_number, packet.timestamp, now)
         self._take(packet, self._sequences(packet.sequence_number), self._timestamps(packet.timestamp), now)
+
+    async def _note(self, packet: Any, now: float) -> None:
+        """Transport-wide feedback: one of the receivers of a connection sends it for all of them."""
+        number = packet.extensions.transport_sequence_number
+        if number is None or self.path is None or self._own_ssrc is None:
+            return
+        self.path.arrivals.add(number, now)
+        if now - self.path.arrivals_told >= FEEDBACK_S:
+            self.path.arrivals_told = now
+            report = self.path.arrivals.report(self._own_ssrc, packet.ssrc)
+            if report is not None:
+                await self._feed_back(report)
 
     def _restart(self, ssrc: int) -> None:
         """The sender has begun a new stream."""

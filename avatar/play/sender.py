@@ -15,7 +15,7 @@ import logging
 import random
 import time
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from aiortc import clock as aiortc_clock
@@ -26,7 +26,8 @@ from aiortc.stats import RTCStatsReport
 
 from ..clock import AUDIO_RATE, MediaClock
 from ..types import Pcm
-from . import codecs
+from . import codecs, feedback
+from .congestion import Congestion
 from .opus import PACKET_SAMPLES, OpusEncoder, level_dbov
 from .source import Sound
 
@@ -42,6 +43,8 @@ REPEAT_S = 0.03
 """A packet is not sent again sooner than this, or than a round trip takes: the receiver cannot have missed the copy."""
 MAX_REPEATS = 0.5
 """Of what goes out in a second, the share that may be retransmissions: on a full link more of them make it fuller."""
+HEADER_BYTES = 32
+"""Of an RTP packet with its extensions, about."""
 OUTBOX_PACKETS = 50
 """A second of sound: what a transport that hangs may hold up."""
 
@@ -74,9 +77,12 @@ class MediaSender(RTCRtpSender):
     rate = 90_000
     """Hz of the RTP clock."""
 
-    def __init__(self, kind: str, transport: Any, clock: MediaClock) -> None:
+    def __init__(self, kind: str, transport: Any, clock: MediaClock, path: Congestion) -> None:
         super().__init__(kind, transport)
         self._clock = clock
+        self._path = path
+        self._numbered = False
+        """The other side tells when each packet came."""
         self._origin = random.getrandbits(32)
         self._sequence = random.getrandbits(15)  # the lower half: wrapping soon after the start trips SRTP
         self._rtx_sequence = random.getrandbits(15)
@@ -95,6 +101,8 @@ class MediaSender(RTCRtpSender):
         self._octet_count = 0
         self.meter, self.repeats = Meter(), Meter()
         """Everything that goes out, and the part of it that is sent again."""
+        self.repeat_limit = 0
+        """bit/s of retransmissions, once the path is known; 0 before."""
         self._flowing = asyncio.Event()
         self.first_sent: float | None = None
         """Monotonic seconds."""
@@ -120,6 +128,7 @@ class MediaSender(RTCRtpSender):
             if codecs.is_rtx(codec) and str(codec.parameters.get("apt")) == str(self._codec.payloadType):
                 self._rtx_type = codec.payloadType
         self._extensions.configure(parameters)
+        self._numbered = any(extension.uri == feedback.URI for extension in parameters.headerExtensions)
         self.transport._register_rtp_sender(self, parameters)
         self._tasks = [
             asyncio.create_task(self._guard(self._run()), name=f"{self.kind} sender"),
@@ -149,7 +158,7 @@ class MediaSender(RTCRtpSender):
         elif isinstance(packet, rtp.RtcpRtpfbPacket) and packet.fmt == rtp.RTCP_RTPFB_NACK:
             self.nack += 1
             for sequence in packet.lost:
-                await self._retransmit(sequence)
+                self._retransmit(sequence)
 
     # Sending.
 
@@ -198,38 +207,63 @@ class MediaSender(RTCRtpSender):
                 slot = packet.sequence_number % HISTORY_PACKETS
                 self._history[slot] = packet
                 self._repeated.pop(slot, None)
-            await self._send_packet(packet)
-            self._packet_count += 1
-            self._octet_count += len(payload)
+            await self._dispatch(packet)
+
+    async def _dispatch(self, packet: Any) -> None:
+        """Sends a new packet, or hands it on to be sent in its turn."""
+        await self._send_new(packet)
+
+    async def _send_new(self, packet: Any) -> None:
+        await self._send_packet(packet)
+        self._packet_count += 1
+        self._octet_count += len(packet.payload)
         if self.first_sent is None:
             self.first_sent = time.monotonic()
             self._flowing.set()
 
-    async def _send_packet(self, packet: Any) -> None:
+    async def _send_packet(self, packet: Any) -> int:
+        """Returns the bytes that were sent."""
         # Also of a retransmission the time of *this* sending: an old one would look like a delay of the network.
         packet.extensions.abs_send_time = (aiortc_clock.current_ntp_time() >> 14) & 0xFFFFFF
+        if self._numbered:
+            packet.extensions.transport_sequence_number = self._path.number()
         data = packet.serialize(self._extensions)
+        now = time.monotonic()
+        if self._numbered:
+            self._path.sent(len(data), now, self._fate(packet))
+        self.meter.add(now, len(data))
         await self.transport._send_rtp(data)
-        self.meter.add(time.monotonic(), len(data))
+        return len(data)
 
-    async def _retransmit(self, sequence_number: int) -> None:
+    def _fate(self, packet: Any) -> Callable[[bool], None] | None:
+        """What to tell when the other side says whether this packet arrived."""
+        return None
+
+    def _retransmit(self, sequence_number: int) -> None:
         packet = self._history.get(sequence_number % HISTORY_PACKETS)
         if packet is None or packet.sequence_number != sequence_number or self._rtx_type is None:
             return
         slot, now = sequence_number % HISTORY_PACKETS, time.monotonic()
-        if now - self._repeated.get(slot, float("-inf")) < max(REPEAT_S, self.rtt or 0.0):
+        if now - self._repeated.get(slot, float("-inf")) < max(REPEAT_S, self.rtt or 0.0, self._path.trip_s):
             return
-        if self.repeats.bits(now) > MAX_REPEATS * self.meter.bits(now):
+        if self.repeats.bits(now) > (self.repeat_limit or MAX_REPEATS * self.meter.bits(now)):
             return
         self._repeated[slot] = now
-        again = rtp.wrap_rtx(
-            packet, payload_type=self._rtx_type, sequence_number=self._rtx_sequence, ssrc=self._rtx_ssrc
-        )
-        self._rtx_sequence = (self._rtx_sequence + 1) & 0xFFFF
         self.retransmitted += 1
         self.repeats.add(now, len(packet.payload))
-        with contextlib.suppress(ConnectionError):
+        self._send_again(packet)
+
+    def _send_again(self, packet: Any, *, repair: bool = True) -> None:
+        """Queues a copy on the retransmission stream (RFC 4588)."""
+
+        async def send() -> None:
+            again = rtp.wrap_rtx(
+                packet, payload_type=self._rtx_type, sequence_number=self._rtx_sequence, ssrc=self._rtx_ssrc
+            )
+            self._rtx_sequence = (self._rtx_sequence + 1) & 0xFFFF
             await self._send_packet(again)
+
+        self._path.pacer.put(len(packet.payload) + HEADER_BYTES, send, repair=repair)
 
     # Reports.
 
@@ -271,6 +305,7 @@ class MediaSender(RTCRtpSender):
         if sent is not None and report.lsr:
             rtt = max(0.0, time.monotonic() - sent - report.dlsr / 65536)
             self.rtt = rtt if self.rtt is None else self.rtt * 7 / 8 + rtt / 8
+            self._path.set_rtt(self.rtt)
 
     def stats(self) -> dict[str, Any]:
         """JSON-able."""
@@ -293,8 +328,8 @@ class SoundSender(MediaSender):
 
     rate = AUDIO_RATE
 
-    def __init__(self, transport: Any, clock: MediaClock) -> None:
-        super().__init__("audio", transport, clock)
+    def __init__(self, transport: Any, clock: MediaClock, path: Congestion) -> None:
+        super().__init__("audio", transport, clock, path)
         self._encoder: OpusEncoder | None = None
         self._ended = False
         self._outbox: asyncio.Queue[Sound] = asyncio.Queue(OUTBOX_PACKETS)
@@ -323,6 +358,7 @@ class SoundSender(MediaSender):
         while True:
             sound = await self._outbox.get()
             await self._transmit([sound.data], sound.tick * PACKET_SAMPLES, marker=marker, level=sound.level)
+            self._path.pacer.spend(len(sound.data) + HEADER_BYTES)
             marker = False
 
     async def stop(self) -> None:

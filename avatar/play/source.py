@@ -85,6 +85,10 @@ class PictureTaker(Protocol):
         """bit/s that it can take; None: whatever comes."""
         ...
 
+    def blocked(self, now: float) -> bool:
+        """One more picture would only make things worse for it."""
+        ...
+
     def take(self, shot: Shot) -> None: ...
 
 
@@ -116,7 +120,7 @@ class PictureSource:
         """Monotonic seconds at which the newest key frame was ready."""
         self.size: tuple[int, int] | None = None
         self.offered = self.encoded = self.key_frames = self.failures = 0
-        self.dropped_waiting = self.dropped_late = self.dropped_encoder = 0
+        self.dropped_waiting = self.dropped_late = self.dropped_encoder = self.dropped_paced = 0
         self._encode_s = 0.0
 
     # Those who take.
@@ -202,6 +206,9 @@ class PictureSource:
             if now - self._clock.due(slot) > MAX_LATE_S:
                 self.dropped_late += 1
                 continue
+            if self._held_back(now):
+                self.dropped_paced += 1
+                continue
             pts = VIDEO_TICKS * slot + BIAS_TICKS
             try:
                 picture = await self._work(i420, pts, self._key_due(now))
@@ -221,6 +228,11 @@ class PictureSource:
             for taker in list(self._takers):
                 if taker.taking:
                     taker.take(shot)
+
+    def _held_back(self, now: float) -> bool:
+        """Nobody whose network sets the rate can take one more picture: it is left out before it is encoded."""
+        leading = [taker for taker in self._takers if taker.taking and taker.leads]
+        return bool(leading) and all(taker.blocked(now) for taker in leading)
 
     async def _work(self, i420: I420, pts: int, key: bool) -> Encoded | None:
         """Encodes in a worker thread and waits for it even when cancelled: the encoder must not be freed under it."""
@@ -267,10 +279,11 @@ class PictureSource:
             "height": self.size[1] if self.size else None,
             "frames_offered": self.offered,
             "frames_encoded": self.encoded,
-            "frames_dropped": self.dropped_waiting + self.dropped_late + self.dropped_encoder,
+            "frames_dropped": self.dropped_waiting + self.dropped_late + self.dropped_encoder + self.dropped_paced,
             "dropped_waiting": self.dropped_waiting,
             "dropped_late": self.dropped_late,
             "dropped_by_encoder": self.dropped_encoder,
+            "dropped_paced": self.dropped_paced,
             "encode_failures": self.failures,
             "key_frames": self.key_frames,
             "encode_ms": round(self._encode_s * 1000 / self.encoded, 2) if self.encoded else None,

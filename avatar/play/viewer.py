@@ -90,7 +90,10 @@ class PictureReceiver(MediaReceiver):
                 )
 
     async def _measure(self, packet: Any, arrival_ms: int) -> None:
-        if packet.extensions.abs_send_time is None or self._own_ssrc is None:
+        extensions = packet.extensions
+        if extensions.abs_send_time is None or extensions.transport_sequence_number is not None:
+            return  # the sender estimates for itself
+        if self._own_ssrc is None:
             return
         estimate = self._estimator.add(
             abs_send_time=packet.extensions.abs_send_time,

@@ -33,7 +33,7 @@ async def test_vp9_is_profile_0_whatever_stands_first() -> None:
     assert video["m"][3:] == ["98", "99"]
     assert video["rtpmap"] == ["98 VP9/90000", "99 rtx/90000"]
     assert video["fmtp"] == ["98 profile-id=0", "99 apt=98"]
-    assert set(video["rtcp-fb"]) == {"98 nack", "98 nack pli", "98 ccm fir", "98 goog-remb"}
+    assert set(video["rtcp-fb"]) == {"98 nack", "98 nack pli", "98 ccm fir", "98 goog-remb", "98 transport-cc"}
     assert direction(video) == "sendonly"
     assert video["candidate"]
     assert "end-of-candidates" in video

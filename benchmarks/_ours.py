@@ -1,0 +1,61 @@
+"""Our sender for the network benchmark: a `Peer` that is given the same pictures and sound as the yardstick.
+
+Reads an offer, prints the answer, and when it is connected the moment of picture 0; sends until told to end, then
+prints what it used. One JSON object a line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from avatar.clock import MediaClock
+from avatar.play.peer import Peer
+
+from . import _marks as marks
+
+TRACE_TICKS = int(os.environ.get("NETWORK_TRACE_TICKS", "25"))
+
+
+async def main(clip: Path, kbps: int, codec: str) -> None:
+    pictures = np.memmap(clip, np.uint8, "r").reshape(-1, marks.SIZE * 3 // 2, marks.SIZE)
+    loop = asyncio.get_running_loop()
+    offer = json.loads(await loop.run_in_executor(None, sys.stdin.readline))
+    clock = MediaClock()
+    peer = Peer(clock, codec=codec, bitrate_kbps=kbps)
+    print(json.dumps({"sdp": await peer.answer(offer["sdp"])}), flush=True)
+    await peer.connected.wait()
+    end = loop.run_in_executor(None, sys.stdin.readline)
+    clock.start(time.monotonic() + 0.05)
+    zero = clock.due(0)
+    print(json.dumps({"zero": zero}), flush=True)
+    began = resource.getrusage(resource.RUSAGE_SELF)
+    count, tick, trace = len(pictures), 0, []
+    while not end.done():
+        await asyncio.sleep(zero + tick * 0.02 - time.monotonic())
+        if tick % 2 == 0:
+            n = tick // 2
+            place = n % (2 * count - 2)
+            i420 = np.array(pictures[place if place < count else 2 * count - 2 - place])
+            marks.stamp(i420, n)
+            peer.send_picture(n, i420)
+        peer.send_sound(tick, marks.sound(tick))
+        if tick % TRACE_TICKS == 0:
+            now = peer.stats()
+            trace.append({"s": tick / 50} | {k: v for k, v in now.items() if isinstance(v, int | float)})
+        tick += 1
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    cpu = used.ru_utime + used.ru_stime - began.ru_utime - began.ru_stime
+    print(json.dumps({"cpu_s": cpu, "wall_s": time.monotonic() - zero, "trace": trace}), flush=True)
+    await peer.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]))
