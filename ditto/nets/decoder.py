@@ -1,7 +1,7 @@
 """The decoder: a picture feature becomes the face (specification §8.5).
 
-SPADE (Park et al. 2019, "Semantic Image Synthesis with Spatially-Adaptive Normalization"), with the decoder's own input as
-the map that modulates every layer.
+SPADE (Park et al. 2019, "Semantic Image Synthesis with Spatially-Adaptive Normalization"), with the decoder's own input
+as the map that modulates every layer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The warping network: the avatar's feature volume, moved from its own points to the driven ones (specification §8.4)."""
+"""The warping network: an avatar's feature volume, moved from its own points to driven ones (specification §8.4)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIDE = 64
 
 def identity_grid(depth: int, device: torch.device | None = None) -> Tensor:
     """[depth, 64, 64, 3], last axis (x, y, z) from −1 to 1, end points included; float32."""
-    z, y, x = (torch.linspace(-1, 1, n, device=device) for n in (depth, SIDE, SIDE))
+    z, y, x = (2 * (torch.arange(n, device=device) / (n - 1)) - 1 for n in (depth, SIDE, SIDE))
     grid = torch.stack(torch.meshgrid(z, y, x, indexing="ij"), dim=-1)
     return grid.flip(-1)
 
@@ -35,9 +35,10 @@ def heat(grid: Tensor, points: Tensor) -> Tensor:
 
 def sparse_motions(grid: Tensor, kp_source: Tensor, kp_driving: Tensor) -> Tensor:
     """Where each motion hypothesis takes every voxel from: [B,22,D,H,W,3], the identity first."""
-    shifts = (kp_source - kp_driving)[:, :, None, None, None, :]
+    source, driving = (points[:, :, None, None, None, :] for points in (kp_source, kp_driving))
     still = grid.expand(kp_source.shape[0], 1, *grid.shape)
-    return torch.cat((still, grid + shifts), dim=1)
+    # Not grid + (source − driving): the last bit of a coordinate shows where features are steep.
+    return torch.cat((still, grid - driving + source), dim=1)
 
 
 def sample(volume: Tensor, grid: Tensor) -> Tensor:

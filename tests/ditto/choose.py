@@ -41,7 +41,7 @@ THINNED = {
     r"online_e2e:\w_x_d": (2, 1, 1),
     r"online_e2e:[BD]_kp_cond": (2, 2),
     r"crop_putback:(putback)": (5, 5, 1),
-    r"crop_putback:.*img_crop": (2, 2, 1),
+    r"crop_putback:lmk.*img_crop": (2, 2, 1),
     r"crop_putback:main_rgb256": (1, 1, 2, 2),
     r"crop_putback:mask512": (3, 3),
     r"render_chain:f\d_frame": (3, 3, 1),
