@@ -6,7 +6,7 @@ EXTRAS ?= auto
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench soak lock clean
+.PHONY: help run test check bench soak lock train clean
 
 _setup = @command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): Python 3.11 or newer is needed (sudo apt install python3)." >&2; exit 1; }; \
 	$(PYTHON) tools/setup.py
@@ -21,6 +21,7 @@ help:
 	@echo "make bench  [ARGS=\"names\"]         measure what the project promises"
 	@echo "make soak   [ARGS=\"pytest flags\"]  the long tests"
 	@echo "make lock   [ARGS=names]           renew the requirement locks from requirements/*.in"
+	@echo "make train  [ARGS=--small]         speak the corpus and train the puppet's mouth anew (an hour)"
 	@echo "make clean                         remove .venv and what tools left behind"
 
 run:
@@ -49,6 +50,10 @@ soak:
 lock:
 	@$(_python) tools/lock.py $(ARGS)
 
+train:
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): Python 3.11 or newer is needed (sudo apt install python3)." >&2; exit 1; }
+	@exec $(PYTHON) tools/train.py $(ARGS)
+
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/*/node_modules
+	rm -rf .venv .venv-train .train .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/*/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -8,14 +8,19 @@ for at the same time. What it says of loudness-driven lips, and of the lips of a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import numpy.typing as npt
 
+from puppet.actor import Actor
 from puppet.landmarks import FaceModels
+from puppet.picture import Rgb
+from puppet.renderer import Rig
+from puppet.training.measure import auc, closures, quiet, stretches
 from puppet.training.measure import width as mouth_width
 from puppet.visemes import aperture, blend, segments, shape_mouth
 
@@ -26,6 +31,8 @@ UPPER, LOWER = (13, 82, 312), (14, 87, 317)
 CORNERS, EYES = (61, 291), (33, 263)
 FRAME_S = 0.04
 GRID_S = 0.01
+OPEN_PERCENTILE = 95
+"""Of the apertures in speech: the open mouth."""
 REACH_S = 0.2
 """Lags that are tried, both ways."""
 
@@ -39,6 +46,12 @@ class Judged:
     width: float
     lag_ms: float
     """Positive: the lips are late."""
+    closure: float
+    """Closure AUC, as `puppet.training.measure` defines it."""
+    pause: float
+    """Mean aperture in true pauses, as a share of the open mouth's, both above that of a shut one."""
+    pauses: int
+    """Pictures in such pauses."""
     found: float
     """Share of the pictures on which a face was found."""
 
@@ -51,20 +64,30 @@ class Seen:
     width: npt.NDArray[np.float64]
 
 
+def read(rgb: Rgb, models: FaceModels) -> tuple[float, float]:
+    """Aperture and width of the mouth in a picture; NaN where there is no face."""
+    faces = models.find(rgb)
+    if not faces:
+        return np.nan, np.nan
+    p = faces[0].landmarks[:, :2]
+    eyes = np.linalg.norm(p[EYES[0]] - p[EYES[1]])
+    gap = np.mean([np.linalg.norm(p[u] - p[v]) for u, v in zip(UPPER, LOWER, strict=True)])
+    return float(gap / eyes), float(np.linalg.norm(p[CORNERS[0]] - p[CORNERS[1]]) / eyes)
+
+
 def look(film: Path, models: FaceModels) -> Seen:
-    rows = []
     with av.open(str(film)) as source:
-        for frame in source.decode(video=0):
-            faces = models.find(frame.to_ndarray(format="rgb24"))
-            if not faces:
-                rows.append((np.nan, np.nan))
-                continue
-            p = faces[0].landmarks[:, :2]
-            eyes = np.linalg.norm(p[EYES[0]] - p[EYES[1]])
-            gap = np.mean([np.linalg.norm(p[u] - p[v]) for u, v in zip(UPPER, LOWER, strict=True)])
-            rows.append((float(gap / eyes), float(np.linalg.norm(p[CORNERS[0]] - p[CORNERS[1]]) / eyes)))
-    table = np.array(rows)
+        table = np.array([read(frame.to_ndarray(format="rgb24"), models) for frame in source.decode(video=0)])
     return Seen(table[:, 0], table[:, 1])
+
+
+def shut(rig: Rig, models: FaceModels, *, pressed: bool) -> float:
+    """What the judge reads of a mouth that is known to be shut, since it is never 0: at rest, or `pressed` together
+    where the mouth at rest is not the picture's own."""
+    renderer, actor = rig.open(), Actor(3)
+    poses = [replace(actor.idle(), press=float(pressed)) for _ in range(50)][::5]
+    pictures = [renderer.draw(pose, 512 / max(rig.width, rig.height)) for pose in poses]
+    return float(np.nanmedian([read(cv2.cvtColor(p, cv2.COLOR_YUV2RGB_I420), models)[0] for p in pictures]))
 
 
 def _correlation(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
@@ -73,15 +96,14 @@ def _correlation(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> floa
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def compare(seen: Seen, phones: Phones) -> Judged:
-    """Correlations at no lag inside speech, and the lag at which the whole film fits best."""
+def compare(seen: Seen, phones: Phones, sound: npt.NDArray[np.int16], closed: float) -> Judged:
+    """Correlations at no lag inside speech, and the lag at which the whole film fits best. `sound` is the film's, at
+    16 kHz: it tells which of the phonemes' pauses are silent. `closed` is the aperture that a shut mouth is read as."""
     n = len(seen.aperture)
-    parts = segments(phones)
     when = (np.arange(n, dtype=np.float64) + 0.5) * FRAME_S
-    speech = np.zeros(n, bool)
-    for p in parts:
-        if p.viseme != "sil":
-            speech |= (when >= p.start) & (when < p.end)
+    parts = segments(phones)
+    speech, pause = stretches(parts, n)
+    pause &= quiet(sound, n)
     known = ~np.isnan(seen.aperture)
 
     def asked(times: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
@@ -95,10 +117,17 @@ def compare(seen: Seen, phones: Phones) -> Judged:
         (_correlation(seen.aperture[known], aperture(asked(when[known] - lag)).astype(np.float64)), lag)
         for lag in np.arange(-REACH_S, REACH_S + GRID_S / 2, GRID_S)
     ]
+    open_ = np.where(known, seen.aperture, np.nanmedian(seen.aperture))
+    most = np.percentile(open_[speech], OPEN_PERCENTILE)
+    still = open_[pause]
+    lips, others = closures(phones, open_.astype(np.float32))
     return Judged(
         aperture=_correlation(seen.aperture[good], aperture(wanted)[good].astype(np.float64)),
         width=_correlation(seen.width[good], mouth_width(wanted)[good].astype(np.float64)),
         lag_ms=round(1000 * float(max(fits)[1]), 1),
+        closure=auc(lips, others),
+        pause=float((np.mean(still) - closed) / (most - closed)) if len(still) else 0.0,
+        pauses=len(still),
         found=float(known.mean()),
     )
 

@@ -58,17 +58,10 @@ def read_sound(path: Path, rate: int) -> npt.NDArray[np.int16]:
 
 
 def pictures(
-    rig: Rig,
-    sound: npt.NDArray[np.int16],
-    *,
-    scale: float,
-    seed: int,
-    phones: Sequence[Phone] = (),
-    emotion: str = "neutral",
+    rig: Rig, sound: npt.NDArray[np.int16], actor: Actor, *, scale: float, phones: Sequence[Phone] = ()
 ) -> Iterator[I420]:
     """One picture for each 40 ms of `sound` (16 kHz)."""
-    actor, renderer = Actor(seed), rig.open()
-    actor.feel(emotion)
+    renderer = rig.open()
     second = RATE
     for start in range(0, len(sound), second):
         for pose in actor.feed(sound[start : start + second], phones if start == 0 else ()):
@@ -93,8 +86,10 @@ def film(
     seed: int = 0,
     phones: Sequence[Phone] = (),
     emotion: str = "neutral",
+    actor: Actor | None = None,
 ) -> int:
-    """Writes `output` (.mp4 or .webm) of the rig speaking `audio`; returns the number of pictures."""
+    """Writes `output` (.mp4 or .webm) of the rig speaking `audio`; returns the number of pictures. `phones` are the
+    sound's, where they are known; `actor` plays instead of one of that `seed` and `emotion`."""
     if output.suffix.lower() not in FORMATS:
         raise FilmError(f"The output must be one of {', '.join(FORMATS)}, not {output.suffix or output.name!r}.")
     if not output.parent.is_dir():
@@ -105,6 +100,9 @@ def film(
     per_picture = SOUND_RATE // FPS
     sound = np.pad(sound[: count * per_picture], (0, max(0, count * per_picture - len(sound))))
     width, height = picture_size(rig.width, rig.height, scale)
+    if actor is None:
+        actor = Actor(seed)
+        actor.feel(emotion)
     with av.open(str(output), "w") as container:
         video = container.add_stream(_encoder(encoders), rate=FPS, options=options)
         video.width, video.height, video.pix_fmt = width, height, "yuv420p"
@@ -112,7 +110,7 @@ def film(
         # What the pictures are in: without it players guess by size.
         video.codec_context.colorspace, video.codec_context.color_range = 5, 1
         track = container.add_stream(audio_encoder, rate=SOUND_RATE, layout="mono")
-        for i, picture in enumerate(pictures(rig, voice, scale=scale, seed=seed, phones=phones, emotion=emotion)):
+        for i, picture in enumerate(pictures(rig, voice, actor, scale=scale, phones=phones)):
             frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")
             frame.pts, frame.time_base = i, Fraction(1, FPS)
             container.mux(video.encode(frame))

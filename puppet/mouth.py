@@ -83,10 +83,12 @@ class MouthDrive:
         return self._hear(samples)
 
     def finish(self) -> list[Lips]:
-        """The speech is over: the pictures still owed, ⌈samples ÷ 640⌉ in all."""
+        """The speech is over: the pictures still owed, ⌈samples ÷ 640⌉ in all. What follows phonemes that reach its end
+        is silence."""
         owed = -(-self._samples // FRAME) - self._made
         if self._known > 0.9 * self._samples / RATE:
-            self._known = float("inf")  # what follows the last phoneme is silence
+            self._segments.append(Segment(self._known, float("inf"), "sil"))
+            self._known = float("inf")
         return self._hear(np.zeros((owed + self._look_ahead) * FRAME, np.float32), limit=owed)
 
     def _hear(self, samples: Floats, limit: int | None = None) -> list[Lips]:

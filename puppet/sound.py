@@ -28,6 +28,8 @@ START = -1.0
 """Where the level begins: quiet speech by a microphone. Lower, and the noise before a first word is heard as one."""
 ATTACK = 0.3
 """Share of the way that the level rises in a hop."""
+LOUDEST = 8.0
+"""Samples beyond this, far over full scale, are cut: one broken sample must not deafen the ear for good."""
 DECAY = 0.001
 """Decades that it falls in a hop: 1 dB a second."""
 
@@ -62,8 +64,8 @@ class Ear:
 
     def hear(self, samples: Floats) -> tuple[Floats, Floats]:
         """Takes samples in −1 to 1; returns the hops that are complete: features (n, BANDS), about −2 to 2, and
-        loudness (n,), 0 to 1, relative to the speaker's recent level."""
-        self._owed = np.concatenate([self._owed, samples])
+        loudness (n,), 0 to 1, relative to the speaker's recent level. Samples that are no numbers count as silence."""
+        self._owed = np.concatenate([self._owed, np.nan_to_num(np.clip(samples, -LOUDEST, LOUDEST))])
         hops = (len(self._owed) - WINDOW) // HOP + 1
         if hops <= 0:
             return np.empty((0, BANDS), np.float32), np.empty(0, np.float32)

@@ -14,7 +14,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCKS = ("requirements.txt", *(f"requirements-{n}.txt" for n in ("ja", "llm", "piper", "test", "ditto", "yardstick")))
+LOCKS = (
+    "requirements.txt",
+    *(f"requirements-{n}.txt" for n in ("ja", "llm", "piper", "test", "ditto", "train", "yardstick")),
+)
 VALUES = {"threads", "types", "errors", "seams", "tunables", "clock", "settings"}
 """What every room may know: the values that flow, and nothing that moves them."""
 LINE = ("hear", "think", "speak", "face", "play")
@@ -95,7 +98,7 @@ def test_locks_agree_on_versions() -> None:
 
 def test_the_notice_names_every_package() -> None:
     notice = set(re.findall(r"[a-z0-9][a-z0-9._-]*[a-z0-9]|[a-z0-9]", (ROOT / "NOTICE").read_text("utf-8").lower()))
-    wanted = {name for lock in LOCKS if "ditto" not in lock for name in packages(lock)}
+    wanted = {name for lock in LOCKS if not re.search("ditto|train", lock) for name in packages(lock)}
     assert sorted(wanted - notice) == []
 
 
@@ -104,7 +107,7 @@ def test_the_licence_is_whole() -> None:
     assert hashlib.sha256(text).hexdigest() == "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
 
 
-@pytest.mark.parametrize("target", ["run", "test", "check", "bench", "soak"])
+@pytest.mark.parametrize("target", ["run", "test", "check", "bench", "soak", "train"])
 def test_make_has_the_promised_targets(target: str) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert re.search(rf"(?m)^{target}:", makefile)

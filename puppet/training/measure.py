@@ -55,7 +55,7 @@ def reference(phones: Sequence[tuple[float, float, str]], frames: int) -> Floats
     return shown(segments(phones), 0, frames)
 
 
-def _speech(parts: Sequence[Segment], frames: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+def stretches(parts: Sequence[Segment], frames: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Which pictures lie in speech, and which well inside a pause."""
     centre = (np.arange(frames) + 0.5) * FRAME_S
     speech, pause = np.zeros(frames, bool), np.zeros(frames, bool)
@@ -67,14 +67,14 @@ def _speech(parts: Sequence[Segment], frames: int) -> tuple[npt.NDArray[np.bool_
     return speech, pause
 
 
-def _quiet(sound: npt.NDArray[np.int16], frames: int) -> npt.NDArray[np.bool_]:
+def quiet(sound: npt.NDArray[np.int16], frames: int) -> npt.NDArray[np.bool_]:
     """Pictures whose sound is a true pause. Some engines speak on into what they call one."""
     padded = np.pad(sound.astype(np.float32), (0, max(0, frames * FRAME - len(sound))))[: frames * FRAME]
     level = np.sqrt((padded.reshape(frames, FRAME) ** 2).mean(axis=1))
     return np.asarray(level < QUIET * level.max())
 
 
-def _closures(phones: Sequence[tuple[float, float, str]], open_: Floats) -> tuple[list[float], list[float]]:
+def closures(phones: Sequence[tuple[float, float, str]], open_: Floats) -> tuple[list[float], list[float]]:
     """Least aperture in each m, b, p and in each other consonant that can be compared."""
     parts = segments(phones)
     shut = [p for p in parts if p.viseme in ("P", "F", "sil")]
@@ -96,7 +96,7 @@ def _closures(phones: Sequence[tuple[float, float, str]], open_: Floats) -> tupl
     return lips, others
 
 
-def _auc(low: list[float], high: list[float]) -> float:
+def auc(low: list[float], high: list[float]) -> float:
     if not low or not high:
         return float("nan")
     a, b = np.array(low)[:, None], np.array(high)[None]
@@ -119,12 +119,12 @@ def score(
     found, wanted, lips, others, pauses = [], [], [], [], []
     for mouth, said, sound in zip(mouths, phones, sounds, strict=True):
         truth = reference(said, len(mouth))
-        speech, pause = _speech(segments(said), len(mouth))
-        pause &= _quiet(sound, len(mouth))
+        speech, pause = stretches(segments(said), len(mouth))
+        pause &= quiet(sound, len(mouth))
         found.append(mouth[speech])
         wanted.append(truth[speech])
         pauses.append(aperture(mouth[pause]))
-        a, b = _closures(said, aperture(mouth))
+        a, b = closures(said, aperture(mouth))
         lips += a
         others += b
     got, want = np.concatenate(found), np.concatenate(wanted)
@@ -133,7 +133,7 @@ def score(
         jaw=_correlation(got[:, 0], want[:, 0]),
         aperture=_correlation(aperture(got), aperture(want)),
         width=_correlation(width(got), width(want)),
-        closure=_auc(lips, others),
+        closure=auc(lips, others),
         pause=float(still.mean() / max(1e-6, float(aperture(got).mean()))) if len(still) else 0.0,
         closures=len(lips),
     )

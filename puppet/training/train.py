@@ -1,6 +1,7 @@
 """Trains the mouth's net on a corpus: `python -m puppet.training.train CORPUS OUT.npz [--engines …]`.
 
-Needs torch and scipy. One thread, fixed seeds: the same corpus gives the same weights.
+Needs torch and scipy. One thread, fixed seeds: the same corpus gives the same weights, byte for byte, where the
+arithmetic is the same; `make train` pins the instruction sets too.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ import torch  # type: ignore[import-not-found, unused-ignore]
 from scipy.signal import fftconvolve, lfilter, resample_poly  # type: ignore[import-not-found, import-untyped, unused-ignore]
 from torch import Tensor, nn  # type: ignore[import-not-found, unused-ignore]
 
+from ..net import CONTEXT, LOOK_AHEADS
 from ..sound import BANDS, RATE, Ear
 from ..visemes import NAMES, blend, segments
-from .corpus import read
+from .corpus import TRAINED_ON, read
 from .voices import Take
 
 log = logging.getLogger("puppet.training.train")
@@ -29,16 +31,13 @@ Floats = npt.NDArray[np.float32]
 Phones = list[tuple[float, float, str]]
 
 STEP_S = 0.02
-LOOK_AHEADS = (2, 4, 6)
-"""Steps of 20 ms: what the net has heard beyond the mouths that it names. One head for each."""
 HEAD_WEIGHTS = (0.4, 1.0, 0.4)
 """80 ms is the one that is used unless a session asks for another."""
-CHANNELS, HIDDEN, CONTEXT = 96, 192, 3
+CHANNELS, HIDDEN = 96, 192
 LENGTH, BATCH = 256, 48
 AVERAGING = 0.998
 """The weights that are kept are a running mean of the last few hundred steps': it generalises better than the last."""
-TRAINED_ON = ("espeak", "festival", "open_jtalk", "formant")
-WEIGHT = torch.tensor([1.5, 1.0, 1.0, 2.0, 1.0, 0.7, 0.8, 0.7])
+WEIGHT = torch.tensor([1.5, 1.0, 1.0, 2.5, 1.0, 0.7, 0.8, 0.7])
 """jaw, wide, pucker, press, fv, tongue, teeth, speech: what is seen most counts most."""
 
 
@@ -136,6 +135,7 @@ def fit(takes: Sequence[Take], epochs: int, seed: int, copies: int) -> MouthNet:
     """Trains on `copies` variations of each take."""
     torch.manual_seed(seed)
     torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
     rng = np.random.default_rng(seed)
     began = time.monotonic()
     xs, ys, vs = [], [], []
@@ -160,29 +160,33 @@ def fit(takes: Sequence[Take], epochs: int, seed: int, copies: int) -> MouthNet:
         total = 0.0
         for i in range(per_epoch):
             rows = starts[i * BATCH : (i + 1) * BATCH, None] + np.arange(LENGTH)
-            x = torch.from_numpy(x_all[rows].astype(np.float32))
-            y = torch.from_numpy(y_all[rows].astype(np.float32))[:, 20:]
-            v = torch.from_numpy(v_all[rows].astype(np.int64))[:, 20:]
+            heard = torch.from_numpy(x_all[rows].astype(np.float32))
+            wanted = torch.from_numpy(y_all[rows].astype(np.float32))[:, 20:]
+            visemes = torch.from_numpy(v_all[rows].astype(np.int64))[:, 20:]
             # A colour of its own for each stretch, and now and then a band that is missing.
-            x = x + 0.06 * torch.randn(len(rows), 1, 2 * BANDS)
+            heard = heard + 0.06 * torch.randn(len(rows), 1, 2 * BANDS)
             band, wide = int(rng.integers(0, BANDS)), int(rng.integers(1, 7))
             if rng.random() < 0.5:
-                x[
+                heard[
                     : BATCH // 2, :, [b for h in (0, BANDS) for b in range(h + band, min(h + band + wide, h + BANDS))]
                 ] = 0
-            logits, names = net(x)
+            logits, names = net(heard)
             logits, names = logits[:, 20:], names[:, 20:]
             mouth = torch.sigmoid(logits)
-            weight = WEIGHT * torch.ones_like(y)
+            weight = WEIGHT * torch.ones_like(wanted)
             # Where lips may or may not close, the closure is what matters.
-            weight[..., 3] *= 1 + 1.5 * closing[v]
-            each = (nn.functional.binary_cross_entropy_with_logits(logits, y, reduction="none") * weight).mean(dim=-1)
-            each = each + 2 * ((mouth - y) ** 2 * weight).mean(dim=-1)
-            each = each + 3 * (_soft_shape(mouth) - _soft_shape(y)) ** 2 + 6 * (_width(mouth) - _width(y)) ** 2
+            weight[..., 3] *= 1 + 2 * closing[visemes]
+            each = (nn.functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none") * weight).mean(
+                dim=-1
+            )
+            each = each + 2 * ((mouth - wanted) ** 2 * weight).mean(dim=-1)
+            each = (
+                each + 3 * (_soft_shape(mouth) - _soft_shape(wanted)) ** 2 + 6 * (_width(mouth) - _width(wanted)) ** 2
+            )
             loss = (each.mean(dim=(0, 1)) * torch.tensor(HEAD_WEIGHTS)).sum()
-            loss = loss + 0.25 * nn.functional.cross_entropy(names.reshape(-1, len(NAMES)), v[..., 1].reshape(-1))
+            loss = loss + 0.25 * nn.functional.cross_entropy(names.reshape(-1, len(NAMES)), visemes[..., 1].reshape(-1))
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call, unused-ignore]
             nn.utils.clip_grad_norm_(net.parameters(), 1.0)
             optimiser.step()
             schedule.step()
@@ -195,9 +199,10 @@ def fit(takes: Sequence[Take], epochs: int, seed: int, copies: int) -> MouthNet:
 
 
 def save(net: MouthNet, path: Path) -> None:
-    """As half floats, in the layout that `puppet.net` reads: matrices that a row vector is multiplied by."""
+    """As half floats, in the layout that `puppet.net` reads: matrices that a row vector is multiplied by. Not
+    compressed: halves hardly shrink, and what zlib makes of them differs from one build of it to the next."""
     state = {name: value.detach().numpy() for name, value in net.state_dict().items()}
-    np.savez_compressed(
+    np.savez(
         path,
         **{
             name: value.astype(np.float16)
@@ -220,7 +225,7 @@ def main() -> None:
     parser.add_argument("corpus", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--engines", nargs="*", default=list(TRAINED_ON))
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--copies", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()

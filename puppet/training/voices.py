@@ -119,6 +119,7 @@ def espeak(count: int, seed: int, *, variants: list[str] | None = None) -> Itera
             raise RuntimeError(f"espeak-ng has no voice {name}+{variant}")
         for parameter, value in ((1, rng.randint(125, 215)), (3, rng.randint(20, 80)), (4, rng.randint(30, 80))):
             lib.espeak_SetParameter(parameter, value, 0)
+        lib.espeak_ng_SetRandSeed(ctypes.c_long(rng.getrandbits(31)))  # else its noise is the clock's
         data = words.encode() + b"\0"
         lib.espeak_Synth(data, len(data), 0, 1, 0, 1, None, None)
         lib.espeak_Synchronize()
