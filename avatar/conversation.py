@@ -6,30 +6,25 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import aclosing
 from typing import Any
 
+from .answer import answer, one, read
 from .clock import AUDIO_RATE
 from .draft import Draft, Ledger, Reply
 from .engines import Engines
 from .errors import AvatarError, EngineError
-from .events import AvatarSpeech, Held, Interrupted, Notice, ReplyEnded, ReplyText, TurnEnded, UserText
+from .events import AvatarSpeech, Held, Interrupted, Notice, ReplyText, TurnEnded, UserText
 from .floor import Floor
+from .phrases import NOT_UNDERSTOOD, SURELY_SPEECH_S, phrase
 from .play.playout import FADE_SAMPLES
 from .recognition import Recognition
-from .speak.clauses import ClauseSplitter, language_of
+from .speak.clauses import ClauseSplitter
 from .talk import Marks, Voice, speak
 from .think.history import REPLY_TOKENS, History
 from .turns import Request, mark, mark_ahead, record
 from .types import AudioChunk, Clause, Turn
 
 log = logging.getLogger(__name__)
-
-APOLOGY = {
-    "en": "Sorry, I cannot think just now. Please try again in a moment.",
-    "ja": "すみません、今はうまく考えられません。少ししてからもう一度お願いします。",
-}
-"""Said when the language model fails before its first word; the reason goes to the screen, not to the ear."""
 
 
 class Conversation:
@@ -51,6 +46,8 @@ class Conversation:
         self._draft: tuple[Recognition, Draft] | None = None
         """What is worked out ahead, and for which utterance."""
         self._ledger = Ledger()
+        self._puzzled = False
+        """It has said that it did not understand, and has understood nothing since."""
         self._cleaning: set[asyncio.Task[None]] = set()
 
     @property
@@ -124,8 +121,7 @@ class Conversation:
         self._floor.set()
         turn.interrupted = True
         turn.heard_text = heard.text
-        if turn.kind != "speech":
-            self._history.add_assistant(heard.text)
+        self._remember(turn, heard.text)
         fade_ms = 1000 * FADE_SAMPLES / AUDIO_RATE if heard.seconds else 0.0
         stopped = time.monotonic() if held_at is None else held_at
         stop_ms = max(0.0, 1000 * (stopped - onset) + fade_ms)
@@ -211,11 +207,14 @@ class Conversation:
         text = await self._text(request, turn)
         reply: Reply | Draft | None = None
         try:
-            if request.kind == "user":
-                if not text:
-                    self._turn = None
-                    return
+            if request.kind == "user" and text:
+                self._puzzled = False
                 reply = self._reply(request, turn, text)
+            elif request.kind == "user" and not self._asks_again(request, turn):
+                self._turn = None
+                if turn.error:
+                    self._finish(turn)
+                return
             clauses, voice = self._clauses(request, turn, reply), self._voice(request, turn, reply)
             marks = self._marks(turn)
             await speak(clauses, voice, session.stage, session.playout, marks, turn_id=turn.id, floor=self._floor)
@@ -225,8 +224,7 @@ class Conversation:
                 self._ledger.used += reply.tokens
         heard = session.playout.heard()
         turn.heard_text = heard.text
-        if turn.kind != "speech":
-            self._history.add_assistant(turn.reply_text if heard.complete else heard.text)
+        self._remember(turn, turn.reply_text if heard.complete else heard.text)
         if heard.seconds:
             session.outbox(AvatarSpeech(turn.id, speaking=False))
         self._turn = None
@@ -245,15 +243,33 @@ class Conversation:
             return request.text
         turn.engines["stt"] = self._engines.stt.choice.name
         turn.revision = request.heard.revision
+        text = ""
         try:
             text = await request.heard.text()
-        except EngineError:
-            self.think_again()
-            raise
+        except EngineError as error:
+            self._trouble(turn, error)
         mark(turn, "stt_final", time.monotonic())
         if self._draft is not None and (self._draft[0] is not request.heard or not self._draft[1].answers(text)):
             self.think_again()
         return text
+
+    def _asks_again(self, request: Request, turn: Turn) -> bool:
+        """Nothing was understood: whether the avatar says so. Once, until it understands something again; and not for
+        what may have been a noise."""
+        if request.spoken_s < SURELY_SPEECH_S and not turn.error:
+            return False
+        turn.notes += ("not_understood",)
+        if self._puzzled:
+            turn.error = turn.error or "Nothing was understood."
+            return False
+        self._puzzled = turn.aside = True
+        request.text = phrase(NOT_UNDERSTOOD, self._session.tunables.language, self._history.last_text())
+        return True
+
+    def _remember(self, turn: Turn, said: str) -> None:
+        """What the language model shall know that the avatar has said."""
+        if turn.kind != "speech" and not turn.aside:
+            self._history.add_assistant(said)
 
     def _reply(self, request: Request, turn: Turn, text: str) -> Reply | Draft:
         """The answer to what the user said: the draft where one was made, else a new one. From here on the turn is
@@ -275,39 +291,16 @@ class Conversation:
 
     def _clauses(self, request: Request, turn: Turn, reply: Reply | Draft | None) -> AsyncIterator[Clause]:
         """What the turn will say, clause by clause."""
+        language = self._session.tunables.language
         if reply is not None:
-            return self._think(turn, reply)
-        return _one(Clause("", 0, turn.id)) if request.kind == "speech" else self._read(request.text, turn)
+            return answer(turn, reply, language, self._session.outbox, lambda error: self._trouble(turn, error))
+        return one(Clause("", 0, turn.id)) if request.kind == "speech" else read(turn, request.text, language)
 
     def _wrote(self, turn: Turn, piece: str) -> None:
         """The language model has written another piece."""
         mark(turn, "llm_first_token", time.monotonic())
         turn.reply_text += piece
         self._session.outbox(ReplyText(turn.id, piece))
-
-    async def _think(self, turn: Turn, reply: Reply | Draft) -> AsyncIterator[Clause]:
-        """The language model's reply, or an apology when it fails before its first word."""
-        try:
-            async with aclosing(reply.clauses()) as clauses:
-                async for clause in clauses:
-                    yield clause
-        except EngineError as error:
-            self._trouble(turn, error)
-            apology = ""
-            if not turn.reply_text.strip():
-                language = self._session.tunables.language
-                tongue = language_of(turn.user_text) if language == "auto" else language.split("-")[0]
-                apology = turn.reply_text = APOLOGY.get(tongue, APOLOGY["en"])
-                self._session.outbox(ReplyText(turn.id, apology))
-            for clause in reply.rest(apology):
-                yield clause
-        self._session.outbox(ReplyEnded(turn.id))
-
-    async def _read(self, text: str, turn: Turn) -> AsyncIterator[Clause]:
-        turn.reply_text = text
-        splitter = ClauseSplitter(turn.id, self._session.tunables.language)
-        for clause in [*splitter.push(text), *splitter.finish()]:
-            yield clause
 
     def _voice(self, request: Request, turn: Turn, reply: Reply | Draft | None) -> Voice:
         recording = request.recording
@@ -355,8 +348,7 @@ class Conversation:
             self._session.stage.cut(self._session.playout.shown)
         if turn is not None:
             turn.heard_text = heard.text
-            if turn.kind != "speech":
-                self._history.add_assistant(heard.text)
+            self._remember(turn, heard.text)
             if heard.seconds:
                 self._session.outbox(AvatarSpeech(turn.id, speaking=False))
             self._trouble(turn, error)
@@ -368,7 +360,3 @@ class Conversation:
         waterfall = record(turn)
         self._session.outbox(TurnEnded(waterfall))
         self._session.turn_ended(turn, waterfall)
-
-
-async def _one(clause: Clause) -> AsyncIterator[Clause]:
-    yield clause

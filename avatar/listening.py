@@ -127,7 +127,10 @@ class Listener:
                         self._settle(doubt, "")
                     return
                 ended, noticed = self._moment(utterance.speech_end), self._moment(at)
-                request = Request("user", began=ended, endpoint=noticed, heard=heard, turn_id=self._turn_id)
+                spoken_s = max(0.0, ended - self._onset)
+                request = Request(
+                    "user", began=ended, endpoint=noticed, heard=heard, spoken_s=spoken_s, turn_id=self._turn_id
+                )
                 if doubt is None or doubt.judge.verdict is Verdict.REAL:
                     await self._ask(request)
                 else:

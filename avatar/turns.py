@@ -51,6 +51,8 @@ class Request:
     """Monotonic seconds at which the end of the user's speech was noticed."""
     heard: Recognition | None = None
     """What yields the text of a spoken user turn."""
+    spoken_s: float = 0.0
+    """Seconds from the first to the last of the user's voice."""
     recording: Sound | None = None
     """The sound of a `speech` turn."""
     turn_id: str = field(default_factory=new_id)
@@ -86,6 +88,7 @@ def record(turn: Turn) -> dict[str, Any]:
         "cached": list(turn.cached),
         "engines": dict(turn.engines),
         "error": turn.error,
+        "notes": list(turn.notes),
         "revision": turn.revision,
         "ahead_ms": dict(turn.ahead),
     } | {stage: turn.marks.get(stage) for stage in STAGES}

@@ -171,6 +171,10 @@ class Turn:
     """How often it was held for a noise that was none."""
     error: str = ""
     """What went wrong in words, empty when nothing did."""
+    notes: tuple[str, ...] = ()
+    """What else was out of the ordinary: slow, no_reply, broken_off, not_understood."""
+    aside: bool = False
+    """It says nothing that the language model has to know of."""
     cached: tuple[str, ...] = ()
     engines: dict[str, str] = field(default_factory=dict)
     revision: int = 0

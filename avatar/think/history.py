@@ -120,6 +120,10 @@ class History:
         if self._opening:
             self._opening[-1:] = [heard] if heard else []
 
+    def last_text(self) -> str:
+        """What was said last, by whomever; empty at the beginning."""
+        return self._turns[-1][-1].text if self._turns else "".join(self._opening[-1:])
+
     def messages(self) -> list[Message]:
         """The head, then user and assistant in turn. Turns that were never answered are joined with the next, since
         many chat templates insist on alternation."""

@@ -1,0 +1,68 @@
+"""What a turn says, clause by clause: the model's reply and what stands in for it, or a text that was given."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import replace
+
+from .draft import Draft, Reply
+from .errors import AvatarError, EngineError
+from .events import Event, ReplyEnded, ReplyText
+from .phrases import APOLOGY, BROKEN_OFF, ONE_MOMENT, SLOW_S, phrase
+from .speak.clauses import ClauseSplitter
+from .types import Clause, Turn
+
+
+async def answer(
+    turn: Turn,
+    reply: Reply | Draft,
+    language: str,
+    tell: Callable[[Event], None],
+    trouble: Callable[[AvatarError], None],
+) -> AsyncIterator[Clause]:
+    """The language model's reply. Where it is slow to begin the avatar says so; where it fails, too. `trouble` hears of
+    a failure, `tell` of what is said because of it."""
+    count = itertools.count()
+
+    def numbered(clause: Clause) -> Clause:
+        return replace(clause, index=next(count))
+
+    try:
+        async with aclosing(reply.clauses()) as clauses:
+            first = asyncio.ensure_future(anext(clauses, None))
+            try:
+                if not (await asyncio.wait([first], timeout=SLOW_S))[0]:
+                    turn.notes += ("slow",)
+                    yield numbered(Clause(phrase(ONE_MOMENT, language, turn.user_text), 0, turn.id))
+                clause = await first
+            finally:
+                first.cancel()
+                await asyncio.gather(first, return_exceptions=True)
+            while clause is not None:
+                yield numbered(clause)
+                clause = await anext(clauses, None)
+    except EngineError as error:
+        trouble(error)
+        begun = bool(turn.reply_text.strip())
+        turn.notes += ("broken_off" if begun else "no_reply",)
+        rest = (" " if begun else "") + phrase(BROKEN_OFF if begun else APOLOGY, language, turn.user_text)
+        turn.reply_text += rest
+        tell(ReplyText(turn.id, rest))
+        for clause in reply.rest(rest):
+            yield numbered(clause)
+    tell(ReplyEnded(turn.id))
+
+
+async def read(turn: Turn, text: str, language: str) -> AsyncIterator[Clause]:
+    """A text as it is."""
+    turn.reply_text = text
+    splitter = ClauseSplitter(turn.id, language)
+    for clause in [*splitter.push(text), *splitter.finish()]:
+        yield clause
+
+
+async def one(clause: Clause) -> AsyncIterator[Clause]:
+    yield clause
