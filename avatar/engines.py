@@ -14,6 +14,7 @@ from .errors import AvatarError, Invalid, NotReady
 from .face.avatars import AvatarStore
 from .face.engines import choose_face
 from .hear.engines import choose_stt
+from .hear.turn_model import TurnModel
 from .hear.vad import Vad
 from .seams import LLM, STT, TTS, Face
 from .settings import Settings
@@ -54,6 +55,8 @@ class Engines:
         self._llm: LLM | None = None
         self._tts: CachingTTS | None = None
         self._new_vad: Callable[[], Vad] | None = None
+        self.turn_model: TurnModel | None = None
+        """What understands pauses; None where it has not been fetched."""
         self._made: list[Face | STT | LLM | TTS] = []
 
     @property
@@ -80,7 +83,14 @@ class Engines:
     def choices(self) -> list[Choice]:
         """What each role got, as far as chosen."""
         chosen = [engine.choice for engine in (self._face, self._stt, self._llm, self._tts) if engine is not None]
-        return [*chosen, Choice("vad", "silero", "the detector inside faster-whisper's package")]
+        if self.turn_model is not None:
+            ends = "Smart Turn v3.2 and the speaker's own pauses decide when a turn ends."
+        else:
+            ends = (
+                "The speaker's own pauses decide when a turn ends; python -m checkpoints.fetch turn brings a model "
+                "that understands them better."
+            )
+        return [*chosen, Choice("vad", "silero", "the detector inside faster-whisper's package", ends)]
 
     def check(self, tunables: Tunables) -> None:
         """Whether what the tunables name is there. Raises `NotFound` for an unknown portrait, `Invalid` for a voice
@@ -99,6 +109,7 @@ class Engines:
     async def load(self) -> None:
         """Chooses, loads and warms every engine. A role that fails stays missing, and `/ready` says why."""
         self._new_vad = await asyncio.to_thread(Vad.load)
+        await self._load_turn_model()
         await asyncio.gather(
             self._role("face", self._load_face),
             self._role("stt", self._load_stt),
@@ -135,6 +146,12 @@ class Engines:
             log.error("%s: %s", role, why)
         self.missing[role] = why
 
+    async def _load_turn_model(self) -> None:
+        try:
+            self.turn_model = await asyncio.to_thread(TurnModel.load, self._settings.data_dir)
+        except NotReady as error:  # it is a help, no need
+            log.warning("%s", error.message)
+
     async def _load_face(self) -> Choice:
         self._face = face = await self._warmed(await choose_face(self._settings.face, self._settings, self.avatars))
         self.face_ready.set()
@@ -166,6 +183,8 @@ class Engines:
     async def close(self) -> None:
         for engine in self._made:
             await engine.close()
+        if self.turn_model is not None:
+            self.turn_model.close()
         self.avatars.close()
         self.pool.shutdown(wait=False, cancel_futures=True)
 

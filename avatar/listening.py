@@ -15,6 +15,7 @@ from .floor import Floor
 from .hear.ears import Ears, HearEvent, SpeechContinued, SpeechEnded, SpeechPaused, SpeechResumed, SpeechStarted
 from .hear.echo import EchoJudge
 from .recognition import Recognition
+from .turn_end import PauseJudge
 from .turns import Request, new_id
 from .types import AudioChunk, Pcm
 
@@ -45,6 +46,8 @@ class Listener:
         """The recognition of the running utterance."""
         self._turn_id = ""
         """Of the turn that it will ask for."""
+        self._judge: PauseJudge | None = None
+        """Of the pause that the user is making."""
         self._onset = 0.0
         self._doubt: _Doubt | None = None
         """The running utterance began while a turn was running."""
@@ -65,8 +68,11 @@ class Listener:
 
     async def run(self) -> None:
         """Listens until cancelled, across a peer that is replaced."""
-        async with asyncio.TaskGroup() as group:
-            await self._listen(group)
+        try:
+            async with asyncio.TaskGroup() as group:
+                await self._listen(group)
+        finally:
+            await self._pause_over()
 
     async def _listen(self, group: asyncio.TaskGroup) -> None:
         session = self._session
@@ -80,7 +86,7 @@ class Listener:
                 events = ears.hear(chunk)
                 self.level = ears.level
                 for event in events:
-                    await self._on(event, group)
+                    await self._on(event, ears, group)
                 now = self._heard_end / EAR_RATE
                 if self._doubt is not None:
                     self._doubt.judge.voice(now, ears.voiced_s)
@@ -91,7 +97,7 @@ class Listener:
             ears.reset()
             await session.peer_replaced(peer)
 
-    async def _on(self, event: HearEvent, group: asyncio.TaskGroup) -> None:
+    async def _on(self, event: HearEvent, ears: Ears, group: asyncio.TaskGroup) -> None:
         session = self._session
         match event:
             case SpeechStarted(at, chunk):
@@ -112,12 +118,19 @@ class Listener:
                 await self._feed(chunk)
             case SpeechContinued(chunk):
                 await self._feed(chunk)
-            case SpeechPaused():
+            case SpeechPaused() as pause:
+                await self._pause_over()
                 if self._heard is not None:
                     session.anticipate(self._heard, self._turn_id)
+                model = self._engines.turn_model
+                self._judge = PauseJudge(
+                    pause, model, self._heard, lambda complete: self._advise(ears, pause, complete)
+                )
             case SpeechResumed():
+                await self._pause_over()
                 session.think_again()
             case SpeechEnded(utterance, at):
+                await self._pause_over()
                 session.user_spoke(False)
                 session.outbox(UserSpeech(False))
                 heard, self._heard = self._heard, None
@@ -135,6 +148,16 @@ class Listener:
                     await self._ask(request)
                 else:
                     group.create_task(self._decide(doubt, heard, request), name="barge-in")
+
+    def _advise(self, ears: Ears, pause: SpeechPaused, complete: float) -> None:
+        ears.judge(pause, complete)
+        if complete < ears.config.incomplete:
+            self._session.think_again()
+
+    async def _pause_over(self) -> None:
+        judge, self._judge = self._judge, None
+        if judge is not None:
+            await judge.close()
 
     async def _decide(self, doubt: _Doubt, heard: Recognition, request: Request) -> None:
         """Whether a voice over the avatar's was an interruption, by all of its words."""
@@ -200,6 +223,7 @@ class Listener:
                 self._settle(self._doubt)
 
     async def _drop(self) -> None:
+        await self._pause_over()
         self._session.think_again()
         heard, self._heard = self._heard, None
         if heard is not None:

@@ -120,6 +120,55 @@ ENTRIES = (
             ),
         ),
     ),
+    Entry(
+        name="turn",
+        what="hears from a pause whether the speaker has finished (Smart Turn v3.2)",
+        licence="BSD-2-Clause, Daily",
+        source=Wheel(
+            requirement="pipecat-ai==1.14.0",
+            sha256="0352f504b44e78bdf524e45af4bc759601c835b9b7dc195efe5e03384b974a44",
+            tags=(),
+        ),
+        files=(
+            File(
+                "turn/smart-turn-v3.2-cpu.onnx",
+                8_679_182,
+                "2bb026316b14a660486a75b1733cd3fbab8c2fd0314dc9af7be49f8cca967e4f",
+                "pipecat/audio/turn/smart_turn/data/smart-turn-v3.2-cpu.onnx",
+            ),
+            File(
+                "turn/LICENSE",
+                1_301,
+                "e31a733ecb79cbffafd5474e964e5eca15e0a0876a42b1d7253b51b198eb61aa",
+                "pipecat_ai-1.14.0.dist-info/licenses/LICENSE",
+            ),
+        ),
+    ),
+    Entry(
+        name="speech",
+        what="two recordings of people reading, for the benchmark of turn ends",
+        licence="MIT, Moonshine AI",
+        source=Wheel(
+            requirement="moonshine-voice==0.1.5",
+            sha256="1ed9e0ccf94be4845d69e7fa862dcf4c8b5801a758796966494c694f48184496",
+            tags=("--platform=manylinux_2_34_x86_64",),
+        ),
+        files=(
+            File(
+                "speech/two_cities.wav",
+                4_260_326,
+                "f3348494d77cb74a02862f5e685ed09faf3e75832c5cc5c80703282c2cd8b52e",
+                "moonshine_voice/assets/two_cities.wav",
+            ),
+            File(
+                "speech/beckett.wav",
+                318_978,
+                "e5a26b3d29e5b0bc8dbd72c11d16a3808a4ec0ac45b21f12a27d2a2fe5c5ae61",
+                "moonshine_voice/assets/beckett.wav",
+            ),
+        ),
+        default=False,
+    ),
 )
 
 

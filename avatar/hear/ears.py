@@ -109,6 +109,7 @@ class Ears:
         self._echo = echo
         self._unsure = 0
         """Frames of voice in a row that may be the avatar's own."""
+        self.config = config
         self._endpointer = Endpointer(config)
         self._pre_roll = samples(config.pre_roll_s)
         self._tail = samples(config.tail_s)

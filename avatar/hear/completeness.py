@@ -1,0 +1,111 @@
+"""Do the words so far make a whole turn? A pure core.
+
+A coarse syntax check, for three languages, of how an utterance ends when the speaker pauses: after a conjunction, an
+article or a case particle nobody has finished, whatever the silence; after 「です」 or a whole question they may have.
+It is silent about the rest, and weaker than a model that hears the voice, so the two are weighed (`weigh`).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+UNFINISHED, UNKNOWN, WHOLE = 0.1, 0.5, 0.75
+"""Probabilities that the turn is complete. A sentence that could end often goes on ("I stayed at home … because"), so
+`WHOLE` alone does not shorten a silence; one that cannot end rarely does."""
+
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
+_DENSE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uff66-\uff9f]")
+_KANA = re.compile(r"[\u3040-\u30ff]")
+
+_OPEN = frozenset(
+    # articles, determiners, possessives
+    "a an the my your his its our their these those every each some any another "
+    # conjunctions and relatives
+    "and or but because if although though unless until while whereas since whether plus cause cuz "
+    # prepositions that rarely end a sentence
+    "of to into onto at by for from with about between among without within during toward towards near per via "
+    # subjects and contractions that want a verb
+    "i we they he she i'm we're they're he's she's it's i'd we'd i'll we'll they'll i've we've there's that's "
+    # fillers
+    "um uh er erm uhm like gonna wanna gotta very quite rather so "
+    # verbs that want a complement
+    "is are was were am be been let".split()
+)
+_STRANDED = _OPEN & set("to of at by for from with about into near is are was were be".split()) | {"like"}
+"""Of those, what may end a question: "Where are you from", "Can you tell me what it is like"."""
+_OPEN_PHRASE = re.compile(
+    r"(?:let me (?:think|see)|i was wondering|you know|i mean|for example|such as|in order|kind of|sort of|i think|"
+    r"i guess|i believe|do you know|can you tell me|could you tell me|tell me|i want|i would like|i'd like|i need|"
+    r"first of all|on the other hand|by the way|as soon as|as well as|at the moment when)$"
+)
+_CONDITION = re.compile(r"(?:if|because|although|though|unless|once|as soon as|even if|in case|since|while)\b")
+_WHEN = re.compile(r"when (?!is|are|was|were|do|does|did|will|can|could|should|would|shall|has|have)")
+_CONDITION_WORDS = 9
+"""A condition of fewer words has no main clause behind it yet."""
+_QUESTION = re.compile(
+    r"(?:(?:so|and|but|okay|well|hey|hello|hi) )*(?:what|who|whose|which|when|where|why|how|is|are|was|were|do|does|"
+    r"did|can|could|will|would|should|may|have|has|what's|who's|where's|how's)\b"
+)
+_QUESTION_WORDS = 3
+
+_JA_OPEN = re.compile(
+    r"(?:は|が|を|に|へ|と|も|や|から|ので|けど|けれど|けれども|のに|たら|れば|なら|とか|という|といった|ながら|より|"
+    r"までに?|について|に関して|として|ため(?:に)?|とき(?:に)?|時(?:に)?|場合|そして|それで|それから|でも|しかし|だから|"
+    r"たとえば|例えば|もし|えー*っ?と|ええと|うーんと?|あの[ーう]?|その[ーう]?|なんか|まあ|[^\W\d_]で|し、?)$"
+)
+_JA_WHOLE = re.compile(
+    r"(?:です|ます|でした|ました|ません|ませんでした|でしょう|ましょう|ください|下さい|お願いします|ありがとう(?:ございます)?|"
+    r"(?:です|ます|でした|ました|ません|でしょう|の|かな|だろう)?か|だよ?|だね|よね?|ね|たい|ない|なさい|かしら|こんにち[はわ]|"
+    r"こんばん[はわ]|さようなら|もしもし|はい|いいえ)$"
+)
+_ZH_OPEN = re.compile(
+    r"(?:的|和|跟|但是|可是|因为|所以|如果|要是|虽然|而且|还有|或者|然后|就是|那个|这个|在|把|被|对于|关于|比如|首先|那么|嗯|呃)$"
+)
+_ZH_WHOLE = re.compile(r"(?:吗|呢|吧|了|啊|谢谢|你好|再见|什么|哪里|多少|怎么样|谁)$")
+
+
+def completeness(text: str) -> float:
+    """The probability, as far as the words tell, that a speaker who pauses after `text` has finished: one of the three
+    constants above. No words tell nothing."""
+    plain = "".join(text.split()) if _DENSE.search(text) else ""
+    if plain:
+        return _dense(re.sub(r"[\W_]+$", "", plain))
+    words = [word.replace("’", "'").casefold() for word in _WORD.findall(text)]
+    return _latin(words) if words else UNKNOWN
+
+
+def _dense(text: str) -> float:
+    japanese = _KANA.search(text) is not None
+    unfinished, whole = (_JA_OPEN, _JA_WHOLE) if japanese else (_ZH_OPEN, _ZH_WHOLE)
+    if whole.search(text):
+        return WHOLE
+    return UNFINISHED if unfinished.search(text) else UNKNOWN
+
+
+def _latin(words: list[str]) -> float:
+    line = " ".join(words)
+    question = _QUESTION.match(line) is not None and len(words) >= _QUESTION_WORDS
+    if words[-1] in _OPEN and not (question and words[-1] in _STRANDED):
+        return UNFINISHED
+    if _OPEN_PHRASE.search(line):
+        return UNFINISHED
+    if len(words) < _CONDITION_WORDS and (_CONDITION.match(line) or _WHEN.match(line)):
+        return UNFINISHED
+    return WHOLE if question else UNKNOWN
+
+
+_VOICE_WEIGHT = 0.6
+"""The model's word counts for less than it believes of itself: it is nearly certain, and often wrong, of voices unlike
+those it was trained on."""
+
+
+def weigh(voice: float | None, words: float) -> float:
+    """One probability from the model's (None: there is none) and the words', as the sum of their log-odds."""
+    odds = _logit(words) + (0.0 if voice is None else _VOICE_WEIGHT * _logit(voice))
+    return 1 / (1 + math.exp(-odds))
+
+
+def _logit(p: float) -> float:
+    p = min(0.999, max(0.001, p))
+    return math.log(p / (1 - p))
