@@ -124,7 +124,7 @@ class Listener:
                     session.anticipate(self._heard, self._turn_id)
                 model = self._engines.turn_model
                 self._judge = PauseJudge(
-                    pause, model, self._heard, lambda complete: self._advise(ears, pause, complete)
+                    pause, model, self._heard, lambda voice, words: self._advise(ears, pause, voice, words)
                 )
             case SpeechResumed():
                 await self._pause_over()
@@ -149,9 +149,9 @@ class Listener:
                 else:
                     group.create_task(self._decide(doubt, heard, request), name="barge-in")
 
-    def _advise(self, ears: Ears, pause: SpeechPaused, complete: float) -> None:
-        ears.judge(pause, complete)
-        if complete < ears.config.incomplete:
+    def _advise(self, ears: Ears, pause: SpeechPaused, voice: float | None, words: float) -> None:
+        complete = ears.judge(pause, voice, words)
+        if complete is not None and complete < ears.config.incomplete:
             self._session.think_again()
 
     async def _pause_over(self) -> None:

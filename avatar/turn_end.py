@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from .hear.completeness import UNKNOWN, completeness, weigh
+from .hear.completeness import UNKNOWN, completeness
 from .hear.ears import SpeechPaused
 from .hear.turn_model import WINDOW, TurnModel
 from .recognition import Recognition
@@ -18,9 +18,14 @@ class PauseJudge:
     """Judges one pause of the user's; closed when the pause is over."""
 
     def __init__(
-        self, pause: SpeechPaused, model: TurnModel | None, heard: Recognition | None, advise: Callable[[float], None]
+        self,
+        pause: SpeechPaused,
+        model: TurnModel | None,
+        heard: Recognition | None,
+        advise: Callable[[float | None, float], None],
     ) -> None:
-        """`advise` is told the probability, 0 to 1, that the turn is complete: up to twice, the second time better."""
+        """`advise` is told the probabilities, 0 to 1, that the turn is complete, by the voice and by the words: up to
+        twice, the second time better."""
         self._advise = advise
         self._voice: float | None = None
         self._words = UNKNOWN
@@ -36,14 +41,14 @@ class PauseJudge:
         except Exception:  # the silence decides without it
             log.exception("the turn model failed")
         else:
-            self._advise(weigh(self._voice, self._words))
+            self._advise(self._voice, self._words)
 
     async def _by_words(self, heard: Recognition) -> None:
         text = await heard.guess()
         if text:
             self._words = completeness(text)
             if self._words != UNKNOWN:
-                self._advise(weigh(self._voice, self._words))
+                self._advise(self._voice, self._words)
 
     async def close(self) -> None:
         for task in self._tasks:

@@ -20,7 +20,7 @@ import numpy as np
 
 from avatar.errors import AvatarError
 from avatar.face.stage import Resampler
-from avatar.hear.completeness import UNKNOWN, completeness, weigh
+from avatar.hear.completeness import UNKNOWN, completeness
 from avatar.hear.ears import Ears, SpeechContinued, SpeechEnded, SpeechPaused, SpeechStarted
 from avatar.hear.engines import choose_stt
 from avatar.hear.turn_model import WINDOW, TurnModel
@@ -136,7 +136,7 @@ async def _ends(turn: Spoken, ears: Ears, origin: int, model: TurnModel | None, 
         for row in [row for row in due if row[0] <= origin + at // 3]:
             due.remove(row)
             if row[2] is not None or row[3] != UNKNOWN:
-                ears.judge(row[1], weigh(row[2], row[3]))
+                ears.judge(row[1], row[2], row[3])
     return found
 
 

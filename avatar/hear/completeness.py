@@ -2,12 +2,11 @@
 
 A coarse syntax check, for three languages, of how an utterance ends when the speaker pauses: after a conjunction, an
 article or a case particle nobody has finished, whatever the silence; after 「です」 or a whole question they may have.
-It is silent about the rest, and weaker than a model that hears the voice, so the two are weighed (`weigh`).
+It is silent about the rest, and `verdict.py` weighs it with what a model makes of the voice.
 """
 
 from __future__ import annotations
 
-import math
 import re
 
 UNFINISHED, UNKNOWN, WHOLE = 0.1, 0.5, 0.75
@@ -18,21 +17,23 @@ _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _DENSE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uff66-\uff9f]")
 _KANA = re.compile(r"[\u3040-\u30ff]")
 
-_OPEN = frozenset(
-    # articles, determiners, possessives
-    "a an the my your his its our their these those every each some any another "
-    # conjunctions and relatives
-    "and or but because if although though unless until while whereas since whether plus cause cuz "
-    # prepositions that rarely end a sentence
-    "of to into onto at by for from with about between among without within during toward towards near per via "
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_OPEN = (
+    _words("a an the my your his its our their these those every each some any another")
+    | _words("and or but because if although though unless until while whereas since whether plus cause cuz")
+    | _words(
+        "of to into onto at by for from with about between among without within during toward towards near per via"
+    )
     # subjects and contractions that want a verb
-    "i we they he she i'm we're they're he's she's it's i'd we'd i'll we'll they'll i've we've there's that's "
-    # fillers
-    "um uh er erm uhm like gonna wanna gotta very quite rather so "
-    # verbs that want a complement
-    "is are was were am be been let".split()
+    | _words("i we they he she i'm we're they're he's she's it's i'd we'd i'll we'll they'll i've we've there's that's")
+    | _words("um uh er erm uhm like gonna wanna gotta very quite rather so")
+    | _words("is are was were am be been let")
 )
-_STRANDED = _OPEN & set("to of at by for from with about into near is are was were be".split()) | {"like"}
+_STRANDED = _words("to of at by for from with about into near is are was were be like")
 """Of those, what may end a question: "Where are you from", "Can you tell me what it is like"."""
 _OPEN_PHRASE = re.compile(
     r"(?:let me (?:think|see)|i was wondering|you know|i mean|for example|such as|in order|kind of|sort of|i think|"
@@ -44,10 +45,26 @@ _WHEN = re.compile(r"when (?!is|are|was|were|do|does|did|will|can|could|should|w
 _CONDITION_WORDS = 9
 """A condition of fewer words has no main clause behind it yet."""
 _QUESTION = re.compile(
-    r"(?:(?:so|and|but|okay|well|hey|hello|hi) )*(?:what|who|whose|which|when|where|why|how|is|are|was|were|do|does|"
-    r"did|can|could|will|would|should|may|have|has|what's|who's|where's|how's)\b"
+    r"\b(?:(?:what|who|whose|which|when|where|why|how) (?:\w+ ){0,2}?(?:is|are|was|were|do|does|did|can|could|will|"
+    r"would|should|may|have|has)|what's|who's|where's|how's|how about|what about|"
+    r"(?:is|are|was|were|do|does|did|can|could|will|would|should|may|have|has|shall) "
+    r"(?:i|you|he|she|it|we|they|there|this|that|the|a|an|my|your|his|her|our|their|anyone|someone|somebody|anybody))\b"
 )
 _QUESTION_WORDS = 3
+_IMPERATIVE = re.compile(
+    r"(?:(?:so|and|but|okay|well|hey|hello|hi|now|then|please|just) )*(?:please|tell|give|show|help|remind|let's|call|"
+    r"play|open|close|set|stop|start|find|look|take|make|put|go|come|bring|explain|describe|turn|read|say|repeat|write|send|"
+    r"wait|don't|do not|add|remove|change|check|use|try|keep|buy|book|order|sing|count|translate|thank)\b"
+)
+_IMPERATIVE_WORDS = 4
+_VERB = re.compile(
+    r"\b(?:am|is|are|was|were|i'm|you're|he's|she's|it's|we're|they're|that's|there's|have|has|had|i've|you've|we've|"
+    r"do|does|did|don't|doesn't|didn't|can|can't|could|couldn't|will|won't|i'll|you'll|we'll|would|i'd|should|must|may|"
+    r"might|isn't|aren't|wasn't|weren't|like|likes|want|wants|need|needs|think|know|knows|love|loves|live|lives|work|"
+    r"works|feel|feels|seem|seems|look|looks|hope|go|goes|went|came|said|says|saw|got|made|took|told|\w{2,}ed)\b"
+)
+_AFTER_VERB = 3
+"""Words after its first verb that make a statement: "I am your avatar", not "I am in the"."""
 
 _JA_OPEN = re.compile(
     r"(?:は|が|を|に|へ|と|も|や|から|ので|けど|けれど|けれども|のに|たら|れば|なら|とか|という|といった|ながら|より|"
@@ -85,27 +102,14 @@ def _dense(text: str) -> float:
 
 def _latin(words: list[str]) -> float:
     line = " ".join(words)
-    question = _QUESTION.match(line) is not None and len(words) >= _QUESTION_WORDS
+    question = _QUESTION.search(line) is not None and len(words) >= _QUESTION_WORDS
     if words[-1] in _OPEN and not (question and words[-1] in _STRANDED):
         return UNFINISHED
     if _OPEN_PHRASE.search(line):
         return UNFINISHED
     if len(words) < _CONDITION_WORDS and (_CONDITION.match(line) or _WHEN.match(line)):
         return UNFINISHED
-    return WHOLE if question else UNKNOWN
-
-
-_VOICE_WEIGHT = 0.6
-"""The model's word counts for less than it believes of itself: it is nearly certain, and often wrong, of voices unlike
-those it was trained on."""
-
-
-def weigh(voice: float | None, words: float) -> float:
-    """One probability from the model's (None: there is none) and the words', as the sum of their log-odds."""
-    odds = _logit(words) + (0.0 if voice is None else _VOICE_WEIGHT * _logit(voice))
-    return 1 / (1 + math.exp(-odds))
-
-
-def _logit(p: float) -> float:
-    p = min(0.999, max(0.001, p))
-    return math.log(p / (1 - p))
+    if question or (_IMPERATIVE.match(line) and len(words) >= _IMPERATIVE_WORDS):
+        return WHOLE
+    verb = _VERB.search(line)
+    return WHOLE if verb is not None and len(line[verb.end() :].split()) >= _AFTER_VERB else UNKNOWN

@@ -132,10 +132,11 @@ class Ears:
         """Seconds of voice in the running utterance so far; 0 when there is none."""
         return self._endpointer.voiced / RATE if self._endpointer.speaking else 0.0
 
-    def judge(self, pause: SpeechPaused, complete: float) -> None:
-        """The probability, 0 to 1, that the turn is complete in which the voice paused: it lengthens or shortens the
-        silence that ends it. A verdict on a pause that is over changes nothing."""
-        self._endpointer.judge(pause.utterance.speech_end, complete)
+    def judge(self, pause: SpeechPaused, voice: float | None, words: float) -> float | None:
+        """The probabilities, 0 to 1, that the turn is complete in which the voice paused, by the voice (None: not
+        known) and by the words: they lengthen or shorten the silence that ends it. Returns what both say together;
+        None when the pause is over, and nothing changes."""
+        return self._endpointer.judge(pause.utterance.speech_end, voice, words)
 
     def hear(self, chunk: AudioChunk) -> list[HearEvent]:
         """Takes the next 48 kHz mono sound, of any length, and returns what it brought, in order.

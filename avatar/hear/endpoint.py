@@ -14,11 +14,16 @@ from enum import Enum, auto
 from .pauses import RESUMED_S, PauseModel
 from .resample import RATE
 from .vad import FRAME
+from .verdict import VoiceScale
 
 START_THRESHOLD = 0.5
 """Voice probability from which a silence is over: the balance point that Silero's authors advise."""
 KEEP_THRESHOLD = 0.35
 """Voice probability down to which a voice goes on: Silero's own distance of 0.15."""
+
+_COMPLETE_SHARE = 0.7
+"""Of the silence that this speaker's pauses ask for, what is enough after a whole sentence: who pauses long does so
+between sentences too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +37,23 @@ class EarsConfig:
     ("はい", "no") last 200 ms and more, and barge-in must not wait longer than this."""
     onset_gap_s: float = 0.128
     """A doubtful beginning is dropped after this much silence: longer than a stop consonant's closure (60–100 ms)."""
-    end_silence_s: float = 0.55
+    end_silence_s: float = 0.65
     """Silence that ends the turn, until more is known of the speaker. Pauses between the words of one sentence are
     mostly under 500 ms; every further 100 ms is felt as slowness."""
     adaptive: bool = True
     """Whether that silence follows the pauses that the speaker makes (`pauses.py`)."""
     min_end_silence_s: float = 0.4
     """However fluent the speaker: below it every search for a word would end the turn."""
-    max_end_silence_s: float = 1.0
+    max_end_silence_s: float = 1.2
     """However slow: above it the avatar seems not to listen."""
     pause_s: float = 0.2
     """Silence after which the end is likely enough to work ahead, and to be judged: longer than the closures inside
     words, and early enough that the work is done when the end is certain."""
-    complete_silence_s: float = 0.3
+    complete_silence_s: float = 0.48
     """Silence that ends a turn judged complete."""
-    incomplete_silence_s: float = 1.6
+    incomplete_silence_s: float = 1.5
     """Silence that ends a turn judged unfinished: some who trail off are waiting for an answer after all."""
-    complete: float = 0.8
+    complete: float = 0.7
     """Probability from which a turn is judged complete."""
     incomplete: float = 0.3
     """Probability below which it is judged unfinished; between the two the silence alone decides."""
@@ -99,6 +104,7 @@ class Endpointer:
         self._min_speech = samples(config.min_speech_s)
         self._onset_gap = samples(config.onset_gap_s)
         self._pauses = PauseModel(config.end_silence_s, config.min_end_silence_s, config.max_end_silence_s)
+        self._scale = VoiceScale()
         self._pause = samples(config.pause_s)
         self._shortest_silence = samples(config.tail_s)
         self._long = samples(config.long_utterance_s)
@@ -126,6 +132,8 @@ class Endpointer:
         """How often it has gone on after such a pause."""
         self._verdict: float | None = None
         """The probability, if anybody has judged, that this pause is the end."""
+        self._voice: float | None = None
+        """The same by the voice alone; kept over an end until it is known that it was one."""
         self._ended: int | None = None
         """Where the voice of the utterance before this one ended."""
 
@@ -133,11 +141,15 @@ class Endpointer:
         """Judges the frame of `FRAME` samples that ends at `end`."""
         return self._during(probability, end) if self.speaking else self._before(probability, end)
 
-    def judge(self, offset: int, complete: float) -> None:
-        """Somebody who understands speech gives the probability that the turn is complete whose voice ended at
-        `offset`. Too late, it changes nothing."""
-        if self.paused and offset == self.offset:
-            self._verdict = complete
+    def judge(self, offset: int, voice: float | None, words: float) -> float | None:
+        """Somebody who understands speech gives the probabilities that the turn is complete whose voice ended at
+        `offset`, by the voice (None: not known) and by the words. Returns what both say together, or None when it is
+        too late to change anything."""
+        if not self.paused or offset != self.offset:
+            return None
+        self._voice = voice
+        self._verdict = self._scale.weigh(voice, words)
+        return self._verdict
 
     def _before(self, probability: float, end: int) -> Edge:
         if self.onset is None:
@@ -154,6 +166,7 @@ class Endpointer:
             return Edge.NONE
         if self._ended is not None:
             self._learn(self.onset - self._ended)
+            self._outcome(ended=self.onset - self._ended >= samples(RESUMED_S))
         self.speaking = True
         self.paused = False
         self.resumed = 0
@@ -169,6 +182,7 @@ class Endpointer:
             if self.paused:
                 self.paused = False
                 self.resumed += 1
+                self._outcome(ended=False)
                 edge = Edge.RESUMED
         length = end - self.onset
         silence = end - self.offset
@@ -179,7 +193,7 @@ class Endpointer:
             return Edge.ENDED
         if silence >= self._pause and not self.paused:
             self.paused = True
-            self._verdict = None
+            self._verdict = self._voice = None
             return Edge.PAUSED
         return edge
 
@@ -191,6 +205,12 @@ class Endpointer:
     def _learn(self, pause: int) -> None:
         if self._config.adaptive and pause < samples(RESUMED_S):
             self._pauses.observe(pause / RATE)
+
+    def _outcome(self, *, ended: bool) -> None:
+        """What became of the last pause."""
+        if self._voice is not None and self._config.adaptive:
+            self._scale.learn(self._voice, ended=ended)
+        self._voice = None
 
     def _patience(self, length: int) -> int:
         """Silence, in samples, that ends an utterance of this length."""
@@ -205,5 +225,5 @@ class Endpointer:
         if not self.paused or self._verdict is None or config.incomplete <= self._verdict < config.complete:
             return learnt
         if self._verdict >= config.complete:
-            return min(learnt, config.complete_silence_s)
+            return min(learnt, max(config.complete_silence_s, _COMPLETE_SHARE * learnt))
         return max(learnt, config.incomplete_silence_s)

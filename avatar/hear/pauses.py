@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import math
 
-_QUANTILE = 1.6
-"""Standard deviations above the mean of the logarithm: 95 % of the speaker's pauses are shorter."""
+_QUANTILE = 1.3
+"""Standard deviations above the mean of the logarithm: 90 % of the speaker's pauses are shorter."""
 _SPREAD = 0.5
 """Standard deviation of the logarithm of one speaker's pauses."""
 _PRIOR_WEIGHT = 6.0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avatar.hear.completeness import UNFINISHED, UNKNOWN, WHOLE, completeness, weigh
+from avatar.hear.completeness import UNFINISHED, UNKNOWN, WHOLE, completeness
 
 OPEN = """
 I would like a ticket to | My sister and | if you go to the station | because it was raining | let me think
@@ -20,7 +20,7 @@ What time is it | Where are you from? | Can you tell me what the weather is like
 天気はどうですか。 | 教えてください | 映画を見ました。
 東京に行きたいです | ありがとうございます | 你叫什么 | 好吗
 """
-EITHER = "I stayed at home | Tokyo | yes | 東京 | 教えて | Thank you very much | 北京"
+EITHER = "My brother at the airport | Tokyo | yes | 東京 | 教えて | Very good | 北京"
 
 
 def lines(text: str) -> list[str]:
@@ -45,13 +45,3 @@ def test_of_the_rest_nothing_is_said(text: str) -> None:
 @given(st.text(max_size=80))
 def test_any_text_is_judged(text: str) -> None:
     assert completeness(text) in (UNFINISHED, UNKNOWN, WHOLE)
-
-
-@given(st.floats(0, 1), st.sampled_from((UNFINISHED, UNKNOWN, WHOLE)))
-def test_the_voice_and_the_words_are_weighed(voice: float, words: float) -> None:
-    both = weigh(voice, words)
-    assert 0 < both < 1
-    assert weigh(None, words) == pytest.approx(words)
-    if voice > 0.51:
-        assert both > weigh(None, words)
-    assert weigh(voice, UNFINISHED) < weigh(voice, UNKNOWN) < weigh(voice, WHOLE)
