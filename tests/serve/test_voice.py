@@ -47,11 +47,14 @@ async def test_a_spoken_line_is_transcribed_answered_and_recorded(tmp_path: Path
         async with service.call(ClientPeer(microphone=True)) as call:
             speech = np.concatenate([quiet(0.5), at_48k(clip(HELLO)), quiet(2.0)])
             await play(call.peer, speech)
-            turn = (await call.until(lambda: call.ours("turn")))[0]
+            # A machine that stalls makes a hole in the microphone, and the line goes on after it as a revision.
+            turn = await call.until(lambda: [t for t in call.ours("turn") if not t["interrupted"]])
+            turn = turn[0]
             kinds = call.types()
             assert kinds.index("user-started-speaking") < kinds.index("user-stopped-speaking")
             final = [f["data"] for f in call.frames if f["type"] == "user-transcription" and f["data"]["final"]]
-            assert final[0]["text"] == turn["user_text"] == "hello avatar, what can you do?"
+            assert final[-1]["text"] == turn["user_text"] and final[-1]["revision"] == turn["revision"]
+            assert turn["user_text"].startswith("hello avatar, what can you do?")
             assert turn["engines"]["stt"] and turn["reply_text"] == turn["heard_text"]
             stages = ["endpoint", "stt_final", "llm_first_token", "first_clause", "tts_first_audio", "first_sent"]
             assert [turn[s] for s in stages] == sorted(turn[s] for s in stages)
