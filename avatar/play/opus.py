@@ -25,31 +25,106 @@ BITRATE = 32_000
 """Full-band speech is transparent to most ears at 32 kbit/s mono; more starves the picture on thin links."""
 
 
+MAX_PACKET_BYTES = 1275
+"""Of one frame (RFC 6716 §3.2.1)."""
+FEC_LOSS = 0.01
+"""Share of lost packets from which on packets carry a spare copy of the one before them."""
+_DTX_BYTES = 2
+"""A packet of so few bytes says only that nothing is said (RFC 6716 §2.1.9)."""
+
+
 class OpusEncoder:
-    """20 ms in, one packet out. Takes about 0.1 ms, so it runs where it is called."""
+    """20 ms in, at most one packet out. Takes about 0.1 ms, so it runs where it is called."""
 
     def __init__(self, bitrate: int = BITRATE) -> None:
+        self._inner: _DirectEncoder | _PyavEncoder
+        library = _libopus()
+        self._inner = _PyavEncoder(bitrate) if library is None else _DirectEncoder(library, bitrate)
+        self._loss = 0.0
+        self._still = False
+
+    def encode(self, pcm: Pcm) -> bytes:
+        """`pcm`: 960 samples. Empty while nothing is said: then nothing is to be sent, but for the first packet of a
+        silence and one every 400 ms."""
+        if len(pcm) != PACKET_SAMPLES:
+            raise ValueError(f"An Opus packet takes {PACKET_SAMPLES} samples, not {len(pcm)}.")
+        data = self._inner.encode(np.ascontiguousarray(pcm, np.int16))
+        still = len(data) <= _DTX_BYTES
+        began, self._still = still and not self._still, still
+        return data if began or not still else b""
+
+    def set_loss(self, share: float) -> None:
+        """The share of packets that get lost. From `FEC_LOSS` on packets carry a spare copy of the one before them, in
+        coarser form the more get lost (in-band FEC, RFC 6716 §2.1.7)."""
+        step = 0.0 if share < FEC_LOSS else max(0.05, round(min(share, 0.3) * 20) / 20)
+        if step != self._loss:
+            self._loss = step
+            self._inner.set_loss(round(step * 100))
+
+    def close(self) -> None:
+        """Harmless twice."""
+        self._inner.close()
+
+
+class _DirectEncoder:
+    """libopus itself: what is asked of it can change while it runs."""
+
+    def __init__(self, library: _LibOpus, bitrate: int) -> None:
+        self._library = library
+        error = ctypes.c_int()
+        self._state = library.c.opus_encoder_create(AUDIO_RATE, 1, _VOIP, ctypes.byref(error))
+        if error.value:
+            raise MemoryError(f"An Opus encoder could not be opened ({error.value}).")
+        self._close = weakref.finalize(self, library.c.opus_encoder_destroy, self._state)
+        self._out = ctypes.create_string_buffer(MAX_PACKET_BYTES)
+        for request, value in ((_SET_BITRATE, bitrate), (_SET_DTX, 1)):
+            self._ask(request, value)
+
+    def _ask(self, request: int, value: int) -> None:
+        # Of variable arguments: as in `libvpx`, only where ctypes passes those like fixed ones.
+        self._library.c.opus_encoder_ctl(ctypes.c_void_p(self._state), ctypes.c_int(request), ctypes.c_int(value))
+
+    def encode(self, pcm: Pcm) -> bytes:
+        if not self._close.alive:
+            raise ValueError("The Opus encoder is closed.")
+        size = self._library.c.opus_encode(self._state, pcm.ctypes.data, len(pcm), self._out, MAX_PACKET_BYTES)
+        if size < 0:
+            raise ValueError(f"Sound could not be encoded ({size}).")
+        return self._out.raw[:size]
+
+    def set_loss(self, percent: int) -> None:
+        self._ask(_SET_INBAND_FEC, int(percent > 0))
+        self._ask(_SET_PACKET_LOSS_PERC, percent)
+
+    def close(self) -> None:
+        self._close()
+
+
+class _PyavEncoder:
+    """Through FFmpeg, with a spare copy in every packet from the start: it cannot be told later."""
+
+    def __init__(self, bitrate: int) -> None:
         codec = av.CodecContext.create("libopus", "w")
         codec.bit_rate = bitrate
         codec.sample_rate = AUDIO_RATE
         codec.format = "s16"
         codec.layout = "mono"
         codec.time_base = AUDIO_TIME_BASE
-        codec.options = {"application": "voip"}
+        codec.options = {"application": "voip", "fec": "1", "packet_loss": "5", "dtx": "1"}
         codec.open()
         self._codec: Any = codec
         self._samples = 0
 
     def encode(self, pcm: Pcm) -> bytes:
-        """`pcm`: 960 samples."""
-        if len(pcm) != PACKET_SAMPLES:
-            raise ValueError(f"An Opus packet takes {PACKET_SAMPLES} samples, not {len(pcm)}.")
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(pcm, np.int16)[None, :], format="s16", layout="mono")
+        frame = av.AudioFrame.from_ndarray(pcm[None, :], format="s16", layout="mono")
         frame.sample_rate = AUDIO_RATE
         frame.time_base = AUDIO_TIME_BASE
         frame.pts = self._samples
         self._samples += PACKET_SAMPLES
         return b"".join(map(bytes, self._codec.encode(frame)))
+
+    def set_loss(self, percent: int) -> None:
+        pass
 
     def close(self) -> None:
         self._codec = None
@@ -61,9 +136,15 @@ def level_dbov(pcm: Pcm) -> int:
     return 127 if power < 1e-12 else min(127, max(0, round(-10 * float(np.log10(power)))))
 
 
+_VOIP = 2048
+_SET_BITRATE, _SET_INBAND_FEC, _SET_PACKET_LOSS_PERC, _SET_DTX = 4002, 4012, 4014, 4016
+"""libopus, `opus_defines.h`."""
+
+
 class _LibOpus:
-    """Opus's own decoder, out of PyAV's wheel: FFmpeg's wrapper offers neither concealment nor the spare copy that a
-    packet may carry of the one before it. The functions used have been the same since libopus 1.0."""
+    """Opus's own codec, out of PyAV's wheel: FFmpeg's wrapper offers neither concealment, nor the spare copy that a
+    packet may carry of the one before it, nor a change of mind while it encodes. The functions used have been the same
+    since libopus 1.0."""
 
     def __init__(self, path: Path) -> None:
         self.c = ctypes.CDLL(str(path))
@@ -71,6 +152,17 @@ class _LibOpus:
         self.c.opus_decoder_create.argtypes = [ctypes.c_int32, ctypes.c_int, ctypes.POINTER(ctypes.c_int)]
         self.c.opus_decoder_destroy.argtypes = [ctypes.c_void_p]
         self.c.opus_decoder_destroy.restype = None
+        self.c.opus_encoder_create.restype = ctypes.c_void_p
+        self.c.opus_encoder_create.argtypes = [ctypes.c_int32, ctypes.c_int, ctypes.c_int, ctypes.POINTER(ctypes.c_int)]
+        self.c.opus_encoder_destroy.argtypes = [ctypes.c_void_p]
+        self.c.opus_encoder_destroy.restype = None
+        self.c.opus_encode.argtypes = [
+            ctypes.c_void_p,
+            ctypes.c_void_p,
+            ctypes.c_int,
+            ctypes.c_char_p,
+            ctypes.c_int32,
+        ]
         self.c.opus_decode.argtypes = [
             ctypes.c_void_p,
             ctypes.c_char_p,

@@ -339,6 +339,11 @@ class SoundSender(MediaSender):
     def taking(self) -> bool:
         return bool(self.running and self._enabled)
 
+    @property
+    def lossy(self) -> float:
+        """The share of packets that get lost, by feedback if there is any, else by the receiver's reports."""
+        return self.loss if self._path.estimate is None else self._path.estimate.loss
+
     def take(self, sound: Sound) -> None:
         try:
             self._outbox.put_nowait(sound)
@@ -351,15 +356,18 @@ class SoundSender(MediaSender):
             return
         if self._encoder is None:
             self._encoder = OpusEncoder()
-        self.take(Sound(tick, self._encoder.encode(pcm), level_dbov(pcm)))
+        self._encoder.set_loss(self.lossy)
+        if data := self._encoder.encode(pcm):
+            self.take(Sound(tick, data, level_dbov(pcm)))
 
     async def _run(self) -> None:
-        marker = True  # the first packet after silence (RFC 3551 §4.1); this stream has no silence later
+        before = -1
         while True:
             sound = await self._outbox.get()
+            marker = sound.tick != before + 1  # the first packet after silence (RFC 3551 §4.1)
+            before = sound.tick
             await self._transmit([sound.data], sound.tick * PACKET_SAMPLES, marker=marker, level=sound.level)
             self._path.pacer.spend(len(sound.data) + HEADER_BYTES)
-            marker = False
 
     async def stop(self) -> None:
         await super().stop()

@@ -36,6 +36,8 @@ KEY_PAUSE_S = 0.5
 """At most one key frame in this time: a burst of wishes on a bad network must not fill it with key frames."""
 RATE_STEP = 0.03
 """Smaller changes of the rate are not worth a call."""
+LOSS_TICKS = 25
+"""Half a second: how often the sound's protection is looked at."""
 EXPECTED_SIZE = (512, 512)
 """The size of a portrait at the default scale, for which an encoder is opened before the first picture comes."""
 
@@ -95,6 +97,11 @@ class PictureTaker(Protocol):
 class SoundTaker(Protocol):
     @property
     def taking(self) -> bool: ...
+
+    @property
+    def lossy(self) -> float:
+        """The share of its packets that get lost."""
+        ...
 
     def take(self, sound: Sound) -> None: ...
 
@@ -315,7 +322,12 @@ class SoundSource:
         taking = [taker for taker in self._takers if taker.taking]
         if self._encoder is None or not taking:
             return
-        sound = Sound(tick, self._encoder.encode(pcm), level_dbov(pcm))
+        if tick % LOSS_TICKS == 0:
+            self._encoder.set_loss(max(taker.lossy for taker in taking))
+        data = self._encoder.encode(pcm)
+        if not data:
+            return  # nothing is said
+        sound = Sound(tick, data, level_dbov(pcm))
         for taker in taking:
             taker.take(sound)
 
