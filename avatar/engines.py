@@ -96,6 +96,9 @@ class Engines:
         """Whether what the tunables name is there. Raises `NotFound` for an unknown portrait, `Invalid` for a voice
         that no engine here has; engines that know no list of voices, such as endpoints, decide for themselves."""
         self.avatars.get(tunables.avatar)
+        can = getattr(self._face, "check", None)
+        if can is not None:
+            can(tunables)
         known = getattr(self._tts, "voices", ())
         if tunables.voice is None or not known:
             return

@@ -110,7 +110,7 @@ class Session:
         """Takes live changes, all or none. Raises `Invalid`, or `NotFound` for an avatar that is not there."""
         tunables = update(self.tunables, changes, live=True)
         recast = tunables.avatar != self.tunables.avatar
-        if recast or tunables.voice != self.tunables.voice:
+        if recast or any(name in changes for name in ("voice", "chunk_config")):
             self._engines.check(tunables)
         self.tunables = tunables
         if self.stage is not None:

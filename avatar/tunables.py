@@ -36,6 +36,14 @@ class Tunables:
     instructions: str | None = None
     interruptible: bool = True
     greet: bool = False
+    preset: str = "natural"
+    intensity: float = 1.0
+    gaze_x: float = 0.0
+    gaze_y: float = 0.0
+    head_pitch: float = 0.0
+    head_yaw: float = 0.0
+    head_roll: float = 0.0
+    blink_rate: float = 15.0
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"chunk_config": list(self.chunk_config)}
@@ -85,7 +93,17 @@ TABLE: dict[str, Spec] = {
     "instructions": Spec("string", "reply", "What the language model is told about its role.", nullable=True),
     "interruptible": Spec("boolean", "frame", "Whether the user's voice stops the avatar."),
     "greet": Spec("boolean", "no", "Speak the server's greeting when connected."),
+    "preset": Spec("choice", "frame", "Manner of the neural face.", choices=("natural", "calm", "warm", "lively")),
+    "intensity": Spec("number", "frame", "How far the neural face moves: 0 not at all, 1 as made.", 0.0, 1.5),
+    "gaze_x": Spec("number", "frame", "Degrees that the eyes look to the picture's right.", -20.0, 20.0),
+    "gaze_y": Spec("number", "frame", "Degrees that the eyes look up.", -20.0, 20.0),
+    "head_pitch": Spec("number", "frame", "Degrees that the head is raised.", -15.0, 15.0),
+    "head_yaw": Spec("number", "frame", "Degrees that the head is turned to the picture's right.", -20.0, 20.0),
+    "head_roll": Spec("number", "frame", "Degrees that the head leans clockwise.", -15.0, 15.0),
+    "blink_rate": Spec("number", "frame", "Blinks of the neural face a minute.", 0.0, 40.0),
 }
+MANNERS = ("preset", "intensity", "gaze_x", "gaze_y", "head_pitch", "head_yaw", "head_roll", "blink_rate")
+"""What the neural face alone can be told of its manner; at its default each leaves the preset's own."""
 assert set(TABLE) == {f.name for f in fields(Tunables)}
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..clock import AUDIO_RATE, AUDIO_SAMPLES, SLOTS_PER_S
 from ..seams import Rig
-from ..tunables import Tunables
+from ..tunables import MANNERS, Tunables
 from ..types import I420, Choice, Frame, Pcm, Phone
 from .avatars import AvatarStore
 from .strip import draw_strip, share
@@ -106,7 +106,7 @@ class PatternFace:
     """Measures the path of sound and picture, on anyone's network."""
 
     rate = AUDIO_RATE
-    ignores = frozenset({"sampling_timesteps", "chunk_config", "emotion"})
+    ignores = frozenset({"sampling_timesteps", "chunk_config", "emotion", *MANNERS})
 
     def __init__(self, avatars: AvatarStore) -> None:
         self._avatars = avatars

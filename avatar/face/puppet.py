@@ -19,7 +19,7 @@ from puppet.sound import RATE
 
 from ..errors import EngineError, Invalid
 from ..seams import Rig
-from ..tunables import Tunables
+from ..tunables import MANNERS, Tunables
 from ..types import Choice, Frame, Pcm, Phone
 from .avatars import AvatarStore
 from .pattern import draws
@@ -76,7 +76,7 @@ class PuppetFace:
     """Draws built-in characters and any portrait on one CPU core."""
 
     rate = RATE
-    ignores = frozenset({"sampling_timesteps"})
+    ignores = frozenset({"sampling_timesteps", *MANNERS})
 
     def __init__(self, avatars: AvatarStore, why: str) -> None:
         self._avatars = avatars

@@ -28,6 +28,10 @@ async def measure(engines: Engines, tunables: Tunables) -> int:
     performance = engines.face.perform(rig, tunables, 0)
     cost = await asyncio.get_running_loop().run_in_executor(engines.pool, _cost, performance)
     limit = max(1, int((os.cpu_count() or 1) * SHARE * SLOT_S / (cost + MEDIA_S)))
+    held = getattr(engines.face, "sessions", None)
+    if held is not None and (room := held()) is not None:
+        # A face with a device of its own has measured that.
+        limit = min(limit, room)
     log.info("a frame costs %.1f ms to draw and about %.0f ms to send", 1000 * cost, 1000 * MEDIA_S)
     return limit
 

@@ -60,7 +60,13 @@ def crop(points: Points, side: int, scale: float, up: float, rotate: bool = True
     if len(points) not in _EYES_AND_LIPS:
         raise ValueError(f"A crop needs 106 or 203 landmarks, not {len(points)}.")
     left, right, lips = (points[list(index)].mean(axis=0) for index in _EYES_AND_LIPS[len(points)])
-    eyes = (left + right) / 2
+    return crop_around(points, (left + right) / 2, lips, side, scale, up, rotate)
+
+
+def crop_around(
+    points: Points, eyes: Points, lips: Points, side: int, scale: float, up: float, rotate: bool = True
+) -> Crop:
+    """As `crop`, for landmarks of any kind whose middle of the eyes [2] and of the lips [2] are known."""
     down = lips - eyes
     length = float(np.linalg.norm(down))
     uy = down / length if length > 1e-3 else np.array([0, 1], np.float32)

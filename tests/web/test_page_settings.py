@@ -21,6 +21,14 @@ LABELS = {
     "instructions": "Instructions",
     "interruptible": "Your voice interrupts",
     "greet": "Greeting",
+    "preset": "Manner",
+    "intensity": "Expression",
+    "gaze_x": "Gaze sideways (°)",
+    "gaze_y": "Gaze up (°)",
+    "head_pitch": "Head raised (°)",
+    "head_yaw": "Head turned (°)",
+    "head_roll": "Head leaning (°)",
+    "blink_rate": "Blinks a minute",
 }
 
 
