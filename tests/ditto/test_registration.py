@@ -54,7 +54,8 @@ def seen(size: float = 100.0, lean: float = 0.0) -> Found:
     turn = np.array([[c, s], [-s, c]], np.float32)
     middle = face.points.mean(axis=0)
     moved = [(np.asarray(p) - middle) @ turn + middle for p in (face.points, face.eyes, face.lips)]
-    return replace(face, points=moved[0].astype(np.float32), eyes=moved[1], lips=moved[2])
+    eyes = {"eye_open": np.full((1, 2), 0.5, np.float32), "eye_ball": np.zeros((1, 6), np.float32)}
+    return replace(face, points=moved[0].astype(np.float32), eyes=moved[1], lips=moved[2], **eyes)
 
 
 def registrar(finder: Any, landmarks: Any = None) -> Registrar:
