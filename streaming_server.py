@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import ssl
 import sys
 
 from aiohttp import web
@@ -31,9 +32,24 @@ def _token(settings: Settings) -> str | None:
     return new_token()
 
 
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    """For HTTPS; None without a certificate. Raises `Invalid` for files that are none."""
+    if settings.ssl_cert is None:
+        if settings.ssl_key is not None:
+            raise Invalid("--ssl-key needs --ssl-cert.", field="ssl_cert")
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(settings.ssl_cert, settings.ssl_key)
+    except (OSError, ssl.SSLError) as error:
+        raise Invalid(f"The certificate cannot be used: {error.strerror or error}.", field="ssl_cert") from None
+    return context
+
+
 async def _serve(settings: Settings) -> int:
     """Serves until a signal asks for the end (0) or a flag turns out to name no engine (2)."""
     token = _token(settings)
+    tls = _tls(settings)
     app = build(settings, token)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
     await runner.setup()
@@ -49,9 +65,10 @@ async def _serve(settings: Settings) -> int:
             log.info("the token is kept in %s", keep_token(port, token))
         # Browsers give the microphone to pages of this machine, not to bare addresses.
         host = "localhost" if is_loopback(settings.host) or settings.host in ("0.0.0.0", "::") else settings.host
+        url = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}/"
         # On stdout and nothing else: scripts read the address from here.
-        print(f"http://{host}:{port}/" + (f"?token={token}" if made else ""), flush=True)  # noqa: T201
-        announce = asyncio.create_task(_announce(app, f"http://{host}:{port}/"))
+        print(url + (f"?token={token}" if made else ""), flush=True)  # noqa: T201
+        announce = asyncio.create_task(_announce(app, url))
         stop = asyncio.Event()
         for name in (signal.SIGINT, signal.SIGTERM):
             with contextlib.suppress(NotImplementedError):
@@ -76,11 +93,11 @@ def main() -> None:
     for noisy in ("aioice", "aiortc"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
-        settings = load()
+        code = asyncio.run(_serve(load()))
     except Invalid as error:
         sys.stderr.write(f"streaming_server.py: {error.message}\n")
         sys.exit(2)
-    sys.exit(asyncio.run(_serve(settings)))
+    sys.exit(code)
 
 
 if __name__ == "__main__":

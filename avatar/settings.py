@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -34,6 +35,12 @@ class Settings:
     """0: measured at start."""
     ice_server: tuple[str, ...] = ()
     turn_secret: str | None = None
+    public_ip: tuple[str, ...] = ()
+    """Addresses under which a router forwards `udp_ports` to this machine."""
+    udp_ports: tuple[int, int] | None = None
+    """First and last port for media; None: any."""
+    ssl_cert: str | None = None
+    ssl_key: str | None = None
     auth_token: str | None = None
     open: bool = False
     """Off loopback and still no token."""
@@ -55,6 +62,10 @@ _HELP = {
     "max_sessions": "admission limit (default: measured at start)",
     "ice_server": "STUN or TURN URL handed to clients; repeatable",
     "turn_secret": "shared secret from which time-limited TURN credentials are made",
+    "public_ip": "address under which a router forwards the UDP ports to this machine; repeatable",
+    "udp_ports": "UDP ports for media, as in 40000-40100 (default: any)",
+    "ssl_cert": "PEM file with the certificate chain: serve HTTPS",
+    "ssl_key": "PEM file with its private key (default: in the same file)",
     "auth_token": "bearer token that every route asks for",
     "open": "listen off loopback without a token (anyone who can reach the port can use it)",
     "data_dir": "directory of fetched models and uploaded portraits",
@@ -71,8 +82,9 @@ def _parser() -> argparse.ArgumentParser:
         flags = sorted({f"--{name.replace('_', '-')}", f"--{name}"}, reverse=True)
         if name == "open":
             parser.add_argument(*flags, dest=name, action="store_true", default=None, help=text)
-        elif name == "ice_server":
-            parser.add_argument(*flags, dest=name, action="append", default=None, help=text, metavar="URL")
+        elif name in ("ice_server", "public_ip"):
+            metavar = "URL" if name == "ice_server" else "IP"
+            parser.add_argument(*flags, dest=name, action="append", default=None, help=text, metavar=metavar)
         else:
             parser.add_argument(*flags, dest=name, default=None, help=text)
     parser.add_argument("--config", default=None, help="TOML file with the same names", metavar="FILE")
@@ -101,6 +113,22 @@ def _flag(name: str, value: Any) -> bool:
     raise Invalid(f"{name} must be true or false, not {value!r}.", field=name)
 
 
+def _address(name: str, value: Any) -> str:
+    try:
+        return str(ipaddress.ip_address(str(value).strip("[]")))
+    except ValueError:
+        raise Invalid(f"{name} must be an IP address, not {value!r}.", field=name) from None
+
+
+def _ports(name: str, value: str) -> tuple[int, int]:
+    first, _, last = value.partition("-")
+    low = _whole(name, first.strip(), 1, 65535)
+    high = _whole(name, last.strip() or first.strip(), 1, 65535)
+    if low > high:
+        raise Invalid(f"{name} must begin with the lower port, as in 40000-40100, not {value!r}.", field=name)
+    return low, high
+
+
 def _check(raw: Mapping[str, Any]) -> dict[str, Any]:
     checked: dict[str, Any] = {}
     for name, value in raw.items():
@@ -115,6 +143,12 @@ def _check(raw: Mapping[str, Any]) -> dict[str, Any]:
                 checked[name] = _flag(name, value)
             case "ice_server":
                 checked[name] = tuple(value.split() if isinstance(value, str) else value)
+            case "public_ip":
+                checked[name] = tuple(
+                    _address(name, each) for each in (value.split() if isinstance(value, str) else value)
+                )
+            case "udp_ports":
+                checked[name] = _ports(name, str(value))
             case "data_dir":
                 checked[name] = Path(value).expanduser()
             case "face":

@@ -33,7 +33,7 @@ FETCH_AGAIN_S = 24 * 3600
 """After a failed fetch the next tries wait this long: an offline machine should not pay for it at every start."""
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 """The tests look for the same names, after the environment's CHROMIUM."""
-TEST_PACKAGES = {"chromium": "chromium", "npm": "npm", "flite": "flite"}
+TEST_PACKAGES = {"chromium": "chromium", "npm": "npm", "flite": "flite", "turnserver": "coturn"}
 """Program → Debian package that has it."""
 LIBRARIES = {"libgomp.so.1": ("libgomp1", "llama.cpp"), "libatomic.so.1": ("libatomic1", "Playwright")}
 """Shared library → Debian package that has it, and whose wheel expects it. The smallest Debians lack them."""
@@ -277,7 +277,7 @@ def loads(library: str) -> bool:
 
 def test_programs(browser: bool, log: Log) -> None:
     scripts = sorted(ROOT.glob("tests/*/package-lock.json")) if browser else []
-    needed = {"chromium": browser, "npm": bool(scripts), "flite": True}
+    needed = {"chromium": browser, "npm": bool(scripts), "flite": True, "turnserver": True}
     missing = [name for name in TEST_PACKAGES if needed[name] and not has(name)]
     if missing:
         apt_install([TEST_PACKAGES[name] for name in missing], log)

@@ -12,20 +12,19 @@ import functools
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from struct import error as StructError
 from struct import unpack_from
 from typing import Any
 
-from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, rtp
+from aiortc import RTCConfiguration, RTCPeerConnection, rtp
 from aiortc.rtcconfiguration import RTCBundlePolicy
 from aiortc.rtcdtlstransport import RTCDtlsTransport, RtpRouter
-from aiortc.rtcicetransport import RTCIceGatherer, parse_stun_turn_uri
+from aiortc.rtcicetransport import RTCIceGatherer
 
 from ..clock import MediaClock
-from ..errors import Invalid
 from . import feedback
 from .congestion import Congestion
+from .gather import Agent, IceServer, Network
 from .ice import IceTransport
 from .listener import SoundReceiver
 from .picture import PictureSender
@@ -34,28 +33,7 @@ from .viewer import PictureReceiver
 
 log = logging.getLogger(__name__)
 
-
-GATHER_S = 2.0
-"""What STUN and TURN servers get to answer; aioice gives a dead one 5 s, and our answer waits for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class IceServer:
-    """A STUN or TURN server. Raises `Invalid` for a URL that is neither."""
-
-    urls: tuple[str, ...]
-    username: str | None = None
-    credential: str | None = None
-
-    def __post_init__(self) -> None:
-        for url in self.urls:
-            try:
-                if parse_stun_turn_uri(url).get("transport", "udp") not in ("udp", "tcp"):
-                    raise ValueError  # aiortc would leave the server out without a word
-            except ValueError:
-                raise Invalid(
-                    f"{url!r} is no STUN or TURN URL, such as stun:stun.example.org:3478.", field="ice_server"
-                ) from None
+_ANYWHERE = Network()
 
 
 class _Router(RtpRouter):
@@ -122,12 +100,20 @@ def _surprises(kind: str) -> Iterator[None]:
 class Connection(RTCPeerConnection):
     """One WebRTC connection; its transceivers push and hand on as `sender` and `receiver` describe."""
 
-    def __init__(self, clock: MediaClock, ice_servers: Sequence[IceServer] = ()) -> None:
+    def __init__(
+        self,
+        clock: MediaClock,
+        ice_servers: Sequence[IceServer] = (),
+        network: Network = _ANYWHERE,
+        *,
+        patient: bool = False,
+    ) -> None:
+        """`patient`: see `gather.Agent`."""
         self._media_clock = clock
         self.path = Congestion()
-        self._ice_servers = [RTCIceServer(list(s.urls), s.username, s.credential) for s in ice_servers]
-        # A list even if empty, because None would ask a public STUN server; one transport for everything.
-        super().__init__(RTCConfiguration(iceServers=self._ice_servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
+        self._agent = functools.partial(Agent, tuple(ice_servers), network, patient=patient)
+        # One transport for everything; our own agents ask the servers.
+        super().__init__(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
 
     def _RTCPeerConnection__createDtlsTransport(self) -> Any:  # noqa: N802 - aiortc's private name
         """As aiortc's, with an ICE transport that can restart."""
@@ -169,9 +155,8 @@ class Connection(RTCPeerConnection):
         await self.path.pacer.close()
 
     def _gatherer(self) -> RTCIceGatherer:
-        gatherer = RTCIceGatherer(iceServers=self._ice_servers)
-        agent = gatherer._connection
-        agent.get_component_candidates = functools.partial(agent.get_component_candidates, timeout=GATHER_S)
+        gatherer = RTCIceGatherer(iceServers=[])
+        gatherer._connection = self._agent()
         return gatherer
 
     @property

@@ -58,6 +58,16 @@ class IceTransport(RTCIceTransport):
         if candidate is not None and self.state != "closed":
             await self._newest.add_remote_candidate(candidate_to_aioice(candidate))
 
+    def candidates(self) -> tuple[list[str], bool]:
+        """Our candidates of the newest round so far, and whether there may be more."""
+        return self._newest.candidates(), self._newest.gathering
+
+    @property
+    def relayed(self) -> bool | None:
+        """Whether the path goes over a relay; None before there is one."""
+        relayed: bool | None = self._connection.relayed()
+        return relayed
+
     @property
     def _newest(self) -> Any:
         return self._gatherer._connection

@@ -13,10 +13,11 @@ from aiortc import RTCSessionDescription
 from aiortc import sdp as aiortc_sdp
 
 from ..clock import MediaClock
-from ..errors import BadRequest
+from ..errors import AvatarError, BadRequest
 from ..types import I420, AudioChunk, Pcm
 from . import memory, offer
-from .connection import Connection, IceServer, watch
+from .connection import Connection, watch
+from .gather import IceServer, Network
 from .listener import SoundReceiver
 from .microphone import Microphone
 from .picture import PictureSender
@@ -24,7 +25,7 @@ from .sender import SoundSender
 from .source import Broadcast
 from .texts import Texts
 
-__all__ = ["IceServer", "Peer"]
+__all__ = ["IceServer", "Network", "Peer"]
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class Peer:
         codec: str = "vp9",
         bitrate_kbps: int | Literal["auto"] = "auto",
         ice_servers: Sequence[IceServer] = (),
+        network: Network | None = None,
         broadcast: Broadcast | None = None,
         watches: bool = False,
     ) -> None:
@@ -53,7 +55,7 @@ class Peer:
         self._preference = codec
         self._bitrate: int | Literal["auto"] = bitrate_kbps
         self._roles: dict[str, offer.Role] = {}
-        self._connection = Connection(clock, ice_servers)
+        self._connection = Connection(clock, ice_servers, network or Network())
         self._connection.on("connectionstatechange", self._changed)
         self._connection.on("datachannel", self._opened)
         self._answering = asyncio.Lock()
@@ -144,6 +146,8 @@ class Peer:
             for transceiver in connection.getTransceivers():
                 self._set_up(transceiver, plan)
             await connection.setLocalDescription(await connection.createAnswer())
+        except AvatarError:
+            raise
         except Exception as error:  # aiortc raises what it likes for offers that it cannot use
             log.debug("An offer could not be answered.", exc_info=True)
             raise offer.bad(f"The offer cannot be answered: {error or type(error).__name__}.") from None
@@ -199,6 +203,12 @@ class Peer:
             raise BadRequest("A candidate came before any offer.", code="bad_candidate")
         with contextlib.suppress(ValueError):  # an address that aioice does not take: not worth a word
             await ice.addRemoteCandidate(parsed)
+
+    def candidates(self) -> tuple[list[str], bool]:
+        """Our own candidates so far, as `candidate` attributes, and whether servers may still tell of more. The answer
+        waits for none of them."""
+        ice = self._connection.ice
+        return ([], False) if ice is None else ice.candidates()
 
     def _changed(self) -> None:
         match self._connection.connectionState:
@@ -294,6 +304,7 @@ class Peer:
             "codec": self.codec,
             "connection": connection.connectionState,
             "ice": connection.iceConnectionState,
+            "relayed": connection.ice.relayed if connection.ice is not None else None,
             "dtls": connection.dtls.state if connection.dtls is not None else "new",
             "made_s": self._made,
             "connected_s": self._connected_s,

@@ -31,7 +31,8 @@ from ..errors import BadRequest
 from ..types import I420, Pcm
 from . import codecs, memory
 from .assemble import Whole
-from .connection import Connection, IceServer, watch
+from .connection import Connection, watch
+from .gather import IceServer, Network
 from .jitter import Piece
 from .listener import SoundReceiver
 from .reception import SenderTimeline
@@ -40,7 +41,7 @@ from .source import BIAS_TICKS
 from .texts import Texts
 from .viewer import PictureReceiver
 
-__all__ = ["BIAS_TICKS", "ClientPeer", "IceServer", "ReceivedPicture", "ReceivedSound"]
+__all__ = ["BIAS_TICKS", "ClientPeer", "IceServer", "Network", "ReceivedPicture", "ReceivedSound"]
 
 log = logging.getLogger(__name__)
 
@@ -194,6 +195,7 @@ class ClientPeer:
         data: bool = True,
         decode: bool = True,
         ice_servers: Sequence[IceServer] = (),
+        network: Network | None = None,
         video_first: bool = False,
     ) -> None:
         """`codec` is offered first, the others that can be decoded after it; `video_first` puts the video's m-line
@@ -201,7 +203,7 @@ class ClientPeer:
         server's own machine."""
         self.clock = MediaClock()
         """Of the microphone: starts with its first packet."""
-        self._connection = Connection(self.clock, ice_servers)
+        self._connection = Connection(self.clock, ice_servers, network or Network(), patient=True)
         self._connection.on("connectionstatechange", self._changed)
         self._texts = Texts()
         self._sounds: _Inbox[ReceivedSound] = _Inbox()

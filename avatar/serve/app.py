@@ -19,6 +19,7 @@ from ..tunables import Tunables
 from . import offers, portraits, service, sessions, whep
 from .access import guard, is_loopback
 from .capacity import measure
+from .ice import peer_servers
 from .metrics import Metrics
 from .registry import Sessions
 from .state import STATE, ServerState
@@ -41,7 +42,9 @@ HEADERS = {
 
 
 def build(settings: Settings, token: str | None = None) -> web.Application:
-    """The application; `token` is what every route asks for, None where nobody is asked."""
+    """The application; `token` is what every route asks for, None where nobody is asked. Raises `Invalid` for settings
+    that name no STUN or TURN server."""
+    peer_servers(settings)  # a URL that is none is told now and not to the first client
     local = token is None and is_loopback(settings.host) and not settings.open
     app = web.Application(middlewares=[_errors, guard(token, local=local), _errors])  # type: ignore[list-item]
     engines = Engines(settings)

@@ -12,6 +12,7 @@ import hmac
 import time
 from typing import Any
 
+from ..play.peer import IceServer, Network
 from ..settings import Settings
 
 LIFETIME_S = 6 * 3600
@@ -34,3 +35,15 @@ def ice_servers(settings: Settings, name: str = "avatar") -> list[dict[str, Any]
             entry["username"], entry["credential"] = turn_credentials(settings.turn_secret, time.time(), name)
         servers.append(entry)
     return servers
+
+
+def peer_servers(settings: Settings) -> list[IceServer]:
+    """The server's own view of them."""
+    return [
+        IceServer(tuple(entry["urls"]), entry.get("username"), entry.get("credential"))
+        for entry in ice_servers(settings, "server")
+    ]
+
+
+def network(settings: Settings) -> Network:
+    return Network(settings.udp_ports, settings.public_ip)

@@ -9,13 +9,12 @@ from aiohttp import web
 from ..clock import MediaClock
 from ..errors import AvatarError, BadRequest, Invalid
 from ..greeting import greeting
-from ..play.peer import Peer
 from ..play.source import Broadcast
 from ..session import Session
-from ..tunables import TABLE, Tunables, update
+from ..tunables import TABLE, update
 from . import bodies
 from .ice import ice_servers
-from .state import STATE, ServerState
+from .state import STATE
 
 SIGNALLING = {"type", "sdp", "session", "session_id", "pc_id", "webrtc_id", "restart_pc", "requestData", "request_data"}
 """Names beside the tunables; the last ones are the Pipecat client's."""
@@ -67,7 +66,7 @@ async def post(request: web.Request) -> web.Response:
     state.engines.check(tunables)
     state.sessions.admit()
     broadcast = Broadcast(MediaClock())
-    peer = _peer(state, tunables, broadcast)
+    peer = state.peer(broadcast, tunables, codec=tunables.codec)
     try:
         answer = await peer.answer(sdp)
         state.sessions.admit()  # others may have come in meanwhile
@@ -77,16 +76,6 @@ async def post(request: web.Request) -> web.Response:
         await peer.close()
         raise
     return _answered(request, session, answer)
-
-
-def _peer(state: ServerState, tunables: Tunables, broadcast: Broadcast) -> Peer:
-    return Peer(
-        broadcast.clock,
-        codec=tunables.codec,
-        bitrate_kbps=tunables.bitrate_kbps,
-        ice_servers=state.peer_ice(),
-        broadcast=broadcast,
-    )
 
 
 async def _renegotiate(request: web.Request, session: Session, sdp: str, changes: dict[str, Any]) -> web.Response:
@@ -99,7 +88,7 @@ async def _renegotiate(request: web.Request, session: Session, sdp: str, changes
     if peer.knows(sdp):
         return _answered(request, session, await peer.answer(sdp))
     state = request.app[STATE]
-    fresh = _peer(state, session.tunables, session.broadcast)
+    fresh = state.peer(session.broadcast, session.tunables, codec=session.tunables.codec)
     try:
         answer = await fresh.answer(sdp)
     except BaseException:
@@ -125,7 +114,7 @@ def _answered(request: web.Request, session: Session, sdp: str) -> web.Response:
 
 
 async def patch(request: web.Request) -> web.Response:
-    """Adds trickled candidates to a session's peer."""
+    """Adds trickled candidates to a session's peer, and tells all of the server's own so far."""
     state = request.app[STATE]
     body = await bodies.json_object(request)
     bodies.known(body, {"session_id", "pc_id", "webrtc_id", "candidates"})
@@ -138,7 +127,9 @@ async def patch(request: web.Request) -> web.Response:
     session = state.sessions.get(identity)
     for item in candidates:
         await _add(session, item)
-    return web.json_response({"session_id": session.id})
+    ours, more = session.peer.candidates() if session.peer is not None else ([], False)
+    told = [{"candidate": candidate, "sdpMid": None, "sdpMLineIndex": 0} for candidate in ours]
+    return web.json_response({"session_id": session.id, "candidates": told, "gathering": more})
 
 
 async def _add(session: Session, item: Any) -> None:

@@ -11,6 +11,7 @@ from ..errors import NotReady
 from ..greeting import greeting
 from ..speak.engines import voices
 from ..tunables import describe
+from .ice import ice_servers
 from .limits import LIMITS
 from .portraits import as_json
 from .state import STATE
@@ -28,6 +29,7 @@ async def config(request: web.Request) -> web.Response:
         "avatars": [as_json(info) for info in state.engines.avatars.list()],
         "voices": voices(state.engines.tts) if state.engines.ready.is_set() else [],
         "limits": LIMITS | {"sessions": state.sessions.limit},
+        "ice_servers": ice_servers(state.settings),
         "greeting": greeting(state.settings.greeting, "auto", request.headers.get("Accept-Language", "")),
     }
     if state.engines.face_ready.is_set():

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from ..engines import Engines
-from ..play.peer import IceServer
+from ..play.peer import Peer
+from ..play.source import Broadcast
 from ..settings import Settings
 from ..tunables import Tunables
-from .ice import ice_servers
+from .ice import network, peer_servers
 from .metrics import Metrics
 from .registry import Sessions
 
@@ -24,12 +25,17 @@ class ServerState:
     defaults: Tunables
     """What a session starts with where its offer says nothing."""
 
-    def peer_ice(self) -> list[IceServer]:
-        """The server's own view of the ICE servers."""
-        return [
-            IceServer(tuple(entry["urls"]), entry.get("username"), entry.get("credential"))
-            for entry in ice_servers(self.settings)
-        ]
+    def peer(self, broadcast: Broadcast, tunables: Tunables, *, codec: str, watches: bool = False) -> Peer:
+        """A peer for a client of a broadcast, reachable as the settings say."""
+        return Peer(
+            broadcast.clock,
+            codec=codec,
+            bitrate_kbps="auto" if watches else tunables.bitrate_kbps,
+            ice_servers=peer_servers(self.settings),
+            network=network(self.settings),
+            broadcast=broadcast,
+            watches=watches,
+        )
 
 
 STATE = web.AppKey("state", ServerState)

@@ -54,7 +54,7 @@ async def post(request: web.Request) -> web.Response:
     session.audience.check()
     # What is being encoded already costs nothing more.
     codec = (session.broadcast.codecs or [session.tunables.codec])[0]
-    peer = Peer(session.clock, codec=codec, ice_servers=state.peer_ice(), broadcast=session.broadcast, watches=True)
+    peer = state.peer(session.broadcast, session.tunables, codec=codec, watches=True)
     try:
         answer = await peer.answer(sdp)
         viewer_id = session.audience.admit(peer)

@@ -25,6 +25,13 @@ def test_flag_beats_environment_beats_file(tmp_path: Path) -> None:
     assert settings.ice_server == ("stun:a", "stun:b")
 
 
+def test_ports_and_addresses() -> None:
+    settings = load(["--udp-ports", "40000-40100", "--public-ip", "203.0.113.7", "--public-ip", "[2001:db8::7]"], {})
+    assert settings.udp_ports == (40000, 40100)
+    assert settings.public_ip == ("203.0.113.7", "2001:db8::7")
+    assert load([], {"AVATAR_UDP_PORTS": "5000"}).udp_ports == (5000, 5000)
+
+
 @pytest.mark.parametrize("spelling", ["--max-sessions", "--max_sessions"])
 def test_flags_are_taken_with_either_dash(spelling: str) -> None:
     assert load([spelling, "7"], {}).max_sessions == 7
@@ -32,7 +39,14 @@ def test_flags_are_taken_with_either_dash(spelling: str) -> None:
 
 @pytest.mark.parametrize(
     ("argv", "field"),
-    [(["--port", "70000"], "port"), (["--port", "x"], "port"), (["--face", "mask"], "face")],
+    [
+        (["--port", "70000"], "port"),
+        (["--port", "x"], "port"),
+        (["--face", "mask"], "face"),
+        (["--public-ip", "here"], "public_ip"),
+        (["--udp-ports", "9-8"], "udp_ports"),
+        (["--udp-ports", "0-99999"], "udp_ports"),
+    ],
 )
 def test_wrong_values_are_told_by_name(argv: list[str], field: str) -> None:
     with pytest.raises(Invalid) as refusal:

@@ -1,0 +1,152 @@
+"""Ways to a peer: relays, ports, public addresses, servers that are silent."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from aiortc.sdp import candidate_from_sdp
+
+from avatar.clock import MediaClock
+from avatar.errors import AtCapacity
+from avatar.play import gather
+from avatar.play.gather import IceServer, Network
+from avatar.play.peer import Peer
+from avatar.play.receive import ClientPeer
+from tests.absent import absent
+from tests.play.pairs import connected
+from tests.play.relay import Relay, coturn
+
+
+@pytest.fixture(scope="module")
+def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Relay]:
+    if shutil.which("turnserver") is None:
+        absent("coturn is not installed: sudo apt install coturn")
+    with coturn(tmp_path_factory.mktemp("coturn")) as relay:
+        yield relay
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+async def test_a_client_that_only_reaches_a_relay(
+    relay: Relay, transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(relay.certificate))
+    client = ClientPeer(ice_servers=[relay.server(transport)], network=Network(relay_only=True))
+    async with connected(client) as pair:
+        await pair.show(until=lambda: len(pair.pictures) >= 3 and len(pair.sounds) >= 3)
+        offer = str(client._connection.localDescription.sdp)
+        assert "typ relay" in offer and "typ host" not in offer
+        client.send_text("through the relay")
+        await pair.until(lambda: pair.to_peer == ["through the relay"])
+        assert client._connection.ice.relayed  # type: ignore[union-attr]
+
+
+async def test_the_server_itself_behind_a_relay(relay: Relay) -> None:
+    """Its relay comes after the answer, and is told by trickle."""
+    peer = Peer(MediaClock(), ice_servers=[relay.server("udp")])
+    client = ClientPeer()
+    try:
+        answer = await peer.answer(await client.offer())
+        assert "typ relay" not in answer, "nobody waits for the relay"
+        agent: Any = peer._connection.ice._connection  # type: ignore[union-attr]
+        for protocol in agent._protocols:  # a firewall: no packet comes or goes but over the relay
+            protocol.transport.sendto = lambda *args: None
+            protocol.datagram_received = lambda *args: None
+        await client.accept(answer)
+        await until(lambda: not peer.candidates()[1])
+        relayed = [c for c in peer.candidates()[0] if "typ relay" in c]
+        assert len(relayed) == 1
+        ice: Any = client._connection.ice
+        await ice.addRemoteCandidate(candidate_from_sdp(relayed[0].removeprefix("candidate:")))
+        await asyncio.wait_for(asyncio.gather(peer.connected.wait(), client.connected.wait()), 20)
+        assert peer.stats()["relayed"] is True
+    finally:
+        await client.close()
+        await peer.close()
+
+
+async def test_a_wrong_secret_opens_no_relay(relay: Relay) -> None:
+    peer = Peer(MediaClock(), ice_servers=[relay.server("udp", "another secret")])
+    await peer.answer(await ClientPeer().offer())
+    await until(lambda: not peer.candidates()[1])
+    assert not [c for c in peer.candidates()[0] if "relay" in c]
+    await peer.close()
+
+
+async def test_silent_servers_hold_up_no_answer() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        port = silent.getsockname()[1]
+        servers = [
+            IceServer((f"stun:127.0.0.1:{port}", "stun:nowhere.invalid")),
+            IceServer((f"turn:127.0.0.1:{port}",), "user", "password"),
+        ]
+        peer = Peer(MediaClock(), ice_servers=servers)
+        answer = await peer.answer(await ClientPeer().offer())
+        assert "typ host" in answer
+        assert peer.candidates()[1], "they are still being waited for"
+        began = time.monotonic()
+        await peer.close()
+        assert time.monotonic() - began < gather.SERVER_S / 2, "and nobody waits for them at the end"
+
+
+async def test_ports_stay_in_their_range_and_run_out_with_a_word() -> None:
+    first = 42_000
+    network = Network(ports=(first, first + 1))
+    addresses = len(gather.host_addresses())
+    peers = [Peer(MediaClock(), network=network) for _ in range(3)]
+    try:
+        for peer in peers[:2]:
+            await peer.answer(await ClientPeer().offer())
+            ports = [int(c.split()[5]) for c in peer.candidates()[0]]
+            assert len(ports) == addresses
+            assert set(ports) <= {first, first + 1}
+        with pytest.raises(AtCapacity, match=f"from {first} to {first + 1}"):
+            await peers[2].answer(await ClientPeer().offer())
+    finally:
+        for peer in peers:
+            await peer.close()
+    again = Peer(MediaClock(), network=network)
+    await again.answer(await ClientPeer().offer())
+    await again.close()
+
+
+async def test_a_forwarded_address_is_told_with_the_port_behind_it() -> None:
+    peer = Peer(MediaClock(), network=Network(ports=(42_100, 42_110), public=("203.0.113.7", "2001:db8::7")))
+    answer = await peer.answer(await ClientPeer().offer())
+    candidates = [c.split() for c in peer.candidates()[0]]
+    public = [c for c in candidates if c[4] == "203.0.113.7"]
+    assert len(public) == 1 and "203.0.113.7" in answer
+    assert public[0][7] == "srflx"
+    behind = next(c for c in candidates if c[4] == (gather.default_address() or "127.0.0.1"))
+    assert public[0][5] == behind[5] and public[0][9] == behind[4]
+    await peer.close()
+
+
+async def test_ipv6_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    six = [address for address in gather.host_addresses() if ":" in address]
+    if not six:
+        pytest.skip("this machine has no IPv6 address")
+    monkeypatch.setattr(gather, "host_addresses", lambda: six)
+    async with connected() as pair:
+        await pair.show(until=lambda: len(pair.pictures) >= 3)
+        path = next(iter(pair.peer._connection.ice._connection._nominated.values()))  # type: ignore[union-attr]
+        assert ":" in path.local_addr[0] and ":" in path.remote_addr[0]
+
+
+async def test_a_machine_without_any_network_talks_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gather, "get_host_addresses", lambda use_ipv4, use_ipv6: [])
+    assert gather.host_addresses() == ["127.0.0.1"]
+    async with connected() as pair:
+        await pair.show(until=lambda: len(pair.pictures) >= 3)
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.02)
