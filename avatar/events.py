@@ -106,6 +106,16 @@ class Notice:
     fatal: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class QualityAlarm:
+    """A figure of the connection is beyond its bar for some seconds, or within it again."""
+
+    figure: str
+    value: float
+    limit: float
+    raised: bool
+
+
 Event = (
     StateChanged
     | UserSpeech
@@ -119,4 +129,5 @@ Event = (
     | TurnEnded
     | SessionChanged
     | Notice
+    | QualityAlarm
 )

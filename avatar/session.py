@@ -21,13 +21,14 @@ from .clock import AUDIO_RATE, SLOT_S, SLOTS_PER_S
 from .conversation import Conversation
 from .engines import Engines
 from .errors import AtCapacity, AvatarError, Invalid
-from .events import AvatarSpeech, Caption, Event, Interrupted, Notice, SessionChanged, State, StateChanged
+from .events import AvatarSpeech, Caption, Event, Interrupted, Notice, QualityAlarm, SessionChanged, State, StateChanged
 from .face.stage import Stage
 from .listening import Listener
 from .play.peer import Peer
 from .play.playout import Playout
 from .play.source import Broadcast
 from .presence import Ended, Presence
+from .quality import EVERY_S, Alarm, Monitor
 from .recognition import Recognition
 from .seams import Rig
 from .tunables import Tunables, update
@@ -53,6 +54,7 @@ class Session:
         *,
         greeting: str,
         on_turn: Callable[[dict[str, Any]], None],
+        on_alarm: Callable[[Alarm], None] = lambda alarm: None,
     ) -> None:
         self.id = new_id()
         self._seed = int(self.id, 16) & 0x7FFFFFFF
@@ -79,6 +81,8 @@ class Session:
         self._engines = engines
         self._greeting = greeting
         self._on_turn = on_turn
+        self._on_alarm = on_alarm
+        self.quality = Monitor()
         self._conversation = Conversation(self, engines)
         self._listener = Listener(self, engines)
         self.ending = asyncio.Event()
@@ -203,6 +207,7 @@ class Session:
                 "held": self.playout.held,
                 "starved": self.playout.starved,
             },
+            "quality": self.quality.as_json(),
             "turns": list(self.turns),
         }
 
@@ -284,6 +289,7 @@ class Session:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.presence.watch(), name=f"session {self.id} watch")
                 group.create_task(self._texts(), name=f"session {self.id} texts")
+                group.create_task(self._measure(), name=f"session {self.id} quality")
                 await self._perform(group)
         except* Ended:
             pass
@@ -292,6 +298,22 @@ class Session:
             raise
         finally:
             await self._close()
+
+    async def _measure(self) -> None:
+        """Takes samples of the connection's quality."""
+        while True:
+            await asyncio.sleep(EVERY_S)
+            if self.presence.state != "connected" or self.peer is None:
+                continue
+            for alarm in self.quality.sample(time.monotonic() - self.created, self.peer.stats()):
+                log.log(
+                    logging.WARNING if alarm.raised else logging.INFO,
+                    "session %s: %s is %g, %s %g%s",
+                    *(self.id, alarm.figure, alarm.value, "beyond" if alarm.raised else "within", alarm.limit),
+                    f": {alarm.why}" if alarm.raised else " again",
+                )
+                self._on_alarm(alarm)
+                self.outbox(QualityAlarm(alarm.figure, alarm.value, alarm.limit, alarm.raised))
 
     async def _perform(self, group: asyncio.TaskGroup) -> None:
         """Starts what needs the peer and the engines, in the order in which they become there."""

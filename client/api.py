@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import mimetypes
 import os
@@ -47,9 +48,9 @@ class Api:
             raise
         return ""
 
-    async def offer(self, sdp: str, session: dict[str, Any]) -> dict[str, Any]:
-        """The answer to an SDP offer."""
-        body = {"type": "offer", "sdp": sdp, "session": session}
+    async def offer(self, sdp: str, session: dict[str, Any], resume: str | None = None) -> dict[str, Any]:
+        """The answer to an SDP offer; `resume` is the session that is to go on."""
+        body = {"type": "offer", "sdp": sdp, "session": session} | ({"session_id": resume} if resume else {})
         answer = await self._ask("POST", "/webrtc/offer", json=body)
         if not isinstance(answer.get("sdp"), str) or not isinstance(answer.get("session_id"), str):
             raise Refused(f"{self._server} does not answer offers as an avatar server does.")
@@ -89,7 +90,8 @@ class Api:
         except aiohttp.ClientConnectorError as error:
             number = error.os_error.errno
             reason = os.strerror(number) if number and number > 0 else error.os_error.strerror or str(error.os_error)
-            raise Lost(f"No server answers at {self._server}: {reason}.") from None
+            words = f"No server answers at {self._server}: {reason}."
+            raise Lost(words, refused=number == errno.ECONNREFUSED) from None
         except TimeoutError:
             raise Lost(f"{self._server} does not answer.") from None
         except (aiohttp.ClientError, ConnectionError, asyncio.IncompleteReadError) as error:

@@ -40,3 +40,8 @@ class Lost(ClientError):
     """There is no connection, or there is none any more."""
 
     code = 5
+
+    def __init__(self, message: str, *, refused: bool = False) -> None:
+        super().__init__(message)
+        self.refused = refused
+        """The machine answers, and nobody listens there."""

@@ -78,9 +78,10 @@ class Peer:
         self.connected, self.closed = self._peer.connected, self._peer.closed
         self.session_id: str | None = None
 
-    async def connect(self, api: Api, tunables: dict[str, Any]) -> dict[str, Any]:
-        """Offers, and takes the server's answer, which is returned. The media flow once `connected` is set."""
-        answer = await api.offer(await self._peer.offer(), tunables)
+    async def connect(self, api: Api, tunables: dict[str, Any], resume: str | None = None) -> dict[str, Any]:
+        """Offers, and takes the server's answer, which is returned; `resume` is the session that is to go on. The media
+        flow once `connected` is set."""
+        answer = await api.offer(await self._peer.offer(), tunables, resume)
         self.session_id = answer["session_id"]
         try:
             await self._peer.accept(answer["sdp"])
@@ -88,6 +89,11 @@ class Peer:
             raise Refused(error.message) from None
         self._tasks = [asyncio.create_task(work) for work in (self._see(), self._hear(), self._speak())]
         return answer
+
+    @property
+    def left(self) -> bool:
+        """The server has closed the connection itself: the session is over."""
+        return self._peer.left
 
     def send_text(self, text: str) -> None:
         self._peer.send_text(text)

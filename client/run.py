@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from . import report, scenario
 from .api import Api
 from .conversation import Conversation, client_ready
 from .credentials import find_token
-from .exits import ClientError, Lost, TimedOut
+from .exits import ClientError, Lost, Refused, TimedOut
 from .media import Media
 from .microphone import Microphone
 from .options import Options
@@ -31,6 +32,13 @@ CONNECTED_S = 20.0
 """ICE and DTLS on the slowest network worth talking over."""
 DIRECT_S = 3.0
 """The same without relays, where the server names some: a direct path is there at once or never."""
+COME_BACK_S = 60.0
+"""A lost session is kept this long by the server."""
+FIRST_WAIT_S = 0.25
+LONGEST_WAIT_S = 8.0
+REFUSALS = 3
+"""Times that nobody listens at the server's port: it has ended, and its sessions with it."""
+"""Between attempts to get a lost connection back."""
 GOODBYE_S = 3.0
 """For ending the session: a server that is gone must not hold up the recording."""
 
@@ -48,6 +56,7 @@ class Run:
         self._media = Media(self._recorder)
         self._microphone: Microphone | None = None
         self._peer: Peer | None = None
+        self._relays: Sequence[IceServer] = ()
         self._effective: dict[str, Any] = {}
 
     async def go(self) -> None:
@@ -66,7 +75,7 @@ class Run:
                 await self._finish(api)
 
     async def _scenario(self, api: Api) -> None:
-        options, show, talk = self._options, self._show, self._talk
+        options, show = self._options, self._show
         if options.mode == "converse":
             self._microphone = Microphone(options.mic_path, self._media.microphone)
             await self._microphone.ready()
@@ -80,11 +89,13 @@ class Run:
         if relays:
             assert self._peer is not None
             await self._hang_up(api, self._peer)
-            relays = await self._dial(api, tunables, relays, CONNECTED_S)
+            tried, relays = relays, await self._dial(api, tunables, relays, CONNECTED_S)
+            relays = tried
         if self._peer is None or not self._peer.connected.is_set():
             raise Lost(f"There is no media connection: is UDP to {options.server} blocked?")
         show.note(f"session {self._peer.session_id}")
-        await _unless_lost(self._act(api, self._peer), self._peer, talk)
+        self._relays = relays
+        await self._act(api, self._peer)
 
     async def _dial(
         self, api: Api, tunables: dict[str, Any], servers: Sequence[IceServer], patience_s: float
@@ -109,22 +120,77 @@ class Run:
         await peer.close()
 
     async def _act(self, api: Api, peer: Peer) -> None:
-        """The scenario itself, beside what listens to the data channel."""
+        """The scenario itself, beside what listens to the data channel and keeps the connection."""
         assert peer.session_id is not None
-
-        async def hear() -> None:
-            async for text, now in peer.texts():
-                self._talk.receive(text, now)
-
-        listening = asyncio.create_task(hear())
-        peer.send_text(client_ready())
         scene = scenario.Scene(
             self._options, api, peer.session_id, self._talk, self._media, self._microphone, self._show
         )
+        play = scenario.speak if self._options.mode == "speak" else scenario.converse
+        acting = asyncio.ensure_future(play(scene))
+        keeping = asyncio.ensure_future(self._keep(api, peer))
         try:
-            await (scenario.speak(scene) if self._options.mode == "speak" else scenario.converse(scene))
+            await asyncio.wait({acting, keeping}, return_when=asyncio.FIRST_COMPLETED)
+            if not acting.done():
+                await keeping  # raises why the connection is gone for good
+            await acting
         finally:
-            listening.cancel()
+            for task in (acting, keeping):
+                task.cancel()
+            await asyncio.gather(acting, keeping, return_exceptions=True)
+
+    async def _keep(self, api: Api, peer: Peer) -> None:
+        """Listens to one connection after the other, all of the same session. Raises `Lost` when there is none any
+        more."""
+        while True:
+            listening = asyncio.create_task(self._hear(peer))
+            try:
+                peer.send_text(client_ready())
+                await peer.closed.wait()
+            finally:
+                listening.cancel()
+            peer = await self._come_back(api, peer)
+
+    async def _hear(self, peer: Peer) -> None:
+        async for text, now in peer.texts():
+            self._talk.receive(text, now)
+
+    async def _come_back(self, api: Api, lost: Peer) -> Peer:
+        """Another connection to the session of one that was lost. The waits between the attempts grow and are drawn at
+        random, so that the clients of a server that restarts do not all come at one moment. Raises `Lost` when the
+        session is over, or after the minute that the server keeps it."""
+        loop = asyncio.get_running_loop()
+        words = " ".join(["The connection was lost.", *self._talk.errors[-1:]])
+        if lost.left or lost.session_id is None:
+            raise Lost(words)
+        self._show.note("The connection was lost; trying to get it back.")
+        await lost.stop()
+        end = loop.time() + COME_BACK_S
+        wait, refused = FIRST_WAIT_S, 0
+        while loop.time() < end:
+            peer = Peer(self._media, self._microphone, str(self._options.tunables.get("codec", "vp9")), self._relays)
+            try:
+                await api.session(lost.session_id)  # an offer that names no session would begin another one
+                async with asyncio.timeout(DIRECT_S + wait):
+                    await peer.connect(api, {}, lost.session_id)
+                    await peer.connected.wait()
+                self._peer = peer
+                self._show.note("The connection is back.")
+                await lost.close()  # not before: to close it is to leave
+                return peer
+            except Refused as refusal:
+                await peer.close()
+                if refusal.status == 404:
+                    raise Lost(words) from None
+            except Lost as gone:
+                await peer.close()
+                refused += gone.refused
+                if refused > REFUSALS:
+                    raise Lost(words) from None
+            except TimeoutError:
+                await peer.close()
+            await asyncio.sleep(wait * random.uniform(0.5, 1.0))
+            wait = min(LONGEST_WAIT_S, 2 * wait)
+        raise Lost(words)
 
     async def _warm(self, api: Api) -> None:
         """Waits for the engines, so that the first turn pays for none."""
@@ -183,17 +249,3 @@ def _relays(listed: Any) -> list[IceServer]:
             urls = entry["urls"] if isinstance(entry["urls"], list) else [entry["urls"]]
             servers.append(IceServer(tuple(map(str, urls)), entry.get("username"), entry.get("credential")))
     return servers
-
-
-async def _unless_lost(work: Any, peer: Peer, talk: Conversation) -> None:
-    """Carries out `work` unless the connection ends before. Raises `Lost`."""
-    task, closed = asyncio.ensure_future(work), asyncio.ensure_future(peer.closed.wait())
-    try:
-        await asyncio.wait({task, closed}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise Lost(" ".join(["The connection was lost.", *talk.errors[-1:]]))
-        await task
-    finally:
-        for each in (task, closed):
-            each.cancel()
-        await asyncio.gather(task, closed, return_exceptions=True)

@@ -29,6 +29,9 @@ import { Transcript } from "./transcript.js";
 
 /** How often engines that are loading, and a server that is away, are asked again. */
 const ASK_AGAIN_MS = 1500;
+/** Every second reading of the statistics is told to the server. */
+const REPORT_EVERY = 2;
+let readings = 0;
 
 const microphone = new Microphone();
 const notices = new Notices($("notices"));
@@ -203,7 +206,7 @@ player.addEventListener("silenced", () => {
 
 stats.addEventListener("reading", ({ detail: reading }) => {
   overlay.read(reading);
-  call.heard(reading.bytes);
+  if (++readings % REPORT_EVERY === 0) call.report(reading).then((quality) => quality && overlay.server(quality));
 });
 
 /** Takes what is in effect, from an answer, a `server-response` or a `session` message: one shape for all. */
@@ -286,6 +289,7 @@ async function load() {
   }
   notices.clear("server");
   view.defaults = config.tunables;
+  call.relays = config.ice_servers ?? [];
   settings.load(config, { greet: true }, memory.get("tunables") ?? {});
   portraits.load(config, settings.chosen.avatar);
   if (settings.chosen.avatar && !portraits.has(settings.chosen.avatar)) {

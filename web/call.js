@@ -8,14 +8,19 @@ import { ApiError, api } from "./api.js";
 import { Peer } from "./peer.js";
 import { Rtvi } from "./rtvi.js";
 
-/** First wait before a new attempt; it doubles with each, up to the longest. The real wait is drawn at random from the
- * upper half, so that the clients of a server that restarts do not all come at one moment. */
+/** Wait before the second attempt; it doubles with each further one, up to the longest. The real wait is drawn at random
+ * from the upper half, so that the clients of a server that restarts do not all come at one moment. The first attempt
+ * waits next to nothing: most connections that are lost are back at once over another path. */
 const BACKOFF_MS = 500;
+const FIRST_MS = 100;
 const LONGEST_BACKOFF_MS = 15_000;
 /** A connection that WebRTC calls "disconnected" often comes back by itself within this time. */
 const GRACE_MS = 2500;
-/** The server's picture never stops, so nothing received for this long means that it is gone. */
-const SILENCE_MS = 5000;
+/** The server's sound and picture never stop. Nothing received for so long: another path is looked for; the connection is
+ * gone. */
+const RESTART_MS = 1000;
+const SILENCE_MS = 4000;
+const LOOK_MS = 250;
 /** How long an answered offer may take to connect; shorter when the answer brought relays that are worth trying. */
 const CONNECT_MS = 12_000;
 const CONNECT_DIRECT_MS = 3000;
@@ -40,12 +45,19 @@ export class Call extends EventTarget {
   #unconnected = 0;
   #timers = new Set();
   #queue = [];
-  #received = { bytes: 0, at: 0 };
+  #received = { pulse: "", at: 0 };
+  #restarting = false;
+  #watch = null;
+  /** Relays that the server names before the first offer. */
+  relays = [];
 
   /** `session()` gives the tunables that a new session is asked for. */
   constructor(session) {
     super();
     this.#request = session;
+    const moved = () => this.phase === "live" && this.#restart();
+    globalThis.addEventListener?.("online", moved);
+    globalThis.navigator?.connection?.addEventListener?.("change", moved);
   }
 
   get active() {
@@ -59,6 +71,8 @@ export class Call extends EventTarget {
     this.marks = { click: moment };
     this.#attempt = 0;
     this.#unconnected = 0;
+    this.#iceServers = this.relays;
+    this.#watch = setInterval(() => this.#look(), LOOK_MS);
     this.#phase("connecting");
     this.#connect();
   }
@@ -67,6 +81,7 @@ export class Call extends EventTarget {
   stop() {
     if (!this.active) return;
     const id = this.sessionId;
+    clearInterval(this.#watch);
     this.#drop();
     this.#forget();
     this.sessionId = null;
@@ -81,6 +96,15 @@ export class Call extends EventTarget {
     if (this.rtvi?.ready) this.rtvi.text(text);
     else this.#queue.push(text);
     return !this.rtvi?.ready;
+  }
+
+  /** Tells the server what this side measures; resolves with what the server does, null when it cannot. */
+  async report(reading) {
+    try {
+      return this.rtvi?.ready ? await this.rtvi.request("stats", reading) : null;
+    } catch {
+      return null;
+    }
   }
 
   /** Changes tunables of the running session; resolves with the effective set. Raises Refused or ApiError. */
@@ -105,11 +129,31 @@ export class Call extends EventTarget {
     this.peer?.setMicrophone(track).catch(() => {});
   }
 
-  /** Tells how many bytes of media have come in so far: the watch over a server that vanished without a word. */
-  heard(bytes) {
+  /** Looks whether media still come in: the watch over a server, or a network, that vanished without a word. */
+  #look() {
     const now = performance.now();
-    if (bytes !== this.#received.bytes) this.#received = { bytes, at: now };
-    else if (this.phase === "live" && now - this.#received.at > SILENCE_MS) this.#lost();
+    const pulse = this.peer?.pulse ?? "";
+    if (this.phase !== "live" || pulse !== this.#received.pulse) {
+      this.#received = { pulse, at: now };
+      return;
+    }
+    const silent = now - this.#received.at;
+    if (silent > SILENCE_MS) this.#lost();
+    else if (silent > RESTART_MS) this.#restart();
+  }
+
+  /** Looks for another path, once in a silence. */
+  async #restart() {
+    const peer = this.peer;
+    if (this.#restarting || !peer?.connected) return;
+    this.#restarting = true;
+    try {
+      await peer.restart(AbortSignal.timeout(SILENCE_MS));
+    } catch {
+      if (peer === this.peer) this.#lost();
+    }
+    // Not again before this one can have helped.
+    setTimeout(() => (this.#restarting = false), SILENCE_MS);
   }
 
   /** Does not wait any longer before the next attempt. */
@@ -143,6 +187,7 @@ export class Call extends EventTarget {
     this.#tell("rtvi", rtvi);
 
     const resumed = this.sessionId;
+    const known = this.#iceServers.length > 0;
     const body = { session: this.#request() };
     if (resumed) Object.assign(body, { session_id: resumed, restart_pc: true });
     let answer;
@@ -164,7 +209,7 @@ export class Call extends EventTarget {
     if (resumed && resumed !== answer.session_id) this.#tell("renewed");
     this.#tell("stream", peer.stream);
     // The first offer knew no relays; its answer may have brought some, worth trying when the direct way is barred.
-    const relays = this.#iceServers.length > 0 && !resumed;
+    const relays = this.#iceServers.length > 0 && !known && !resumed;
     this.#after(relays ? CONNECT_DIRECT_MS : CONNECT_MS, () => {
       if (peer !== this.peer || peer.connected) return;
       if (relays) this.#connect();
@@ -175,11 +220,12 @@ export class Call extends EventTarget {
   #state(state) {
     if (state === "connected") {
       this.#unconnected = 0;
-      this.#received = { bytes: 0, at: performance.now() };
+      this.#received = { pulse: "", at: performance.now() };
       this.#phase("live");
       this.#tell("solved", "connection");
     } else if (state === "disconnected") {
       const peer = this.peer;
+      this.#restart();
       this.#after(GRACE_MS, () => peer === this.peer && peer.connectionState === "disconnected" && this.#lost());
     }
   }
@@ -222,7 +268,7 @@ export class Call extends EventTarget {
   /** Tries again after `seconds`, or after a time that grows with each attempt. */
   #again(problem, seconds) {
     this.#drop();
-    const longest = Math.min(LONGEST_BACKOFF_MS, BACKOFF_MS * 2 ** this.#attempt);
+    const longest = this.#attempt ? Math.min(LONGEST_BACKOFF_MS, BACKOFF_MS * 2 ** (this.#attempt - 1)) : FIRST_MS;
     const wait = seconds === undefined ? longest * (0.5 + Math.random() / 2) : seconds * 1000;
     this.#attempt += 1;
     this.#phase("waiting");

@@ -38,6 +38,7 @@ export class Overlay {
   #reading = null;
   #turn = null;
   #firstFrame = null;
+  #server = null;
 
   constructor(box, onClose) {
     this.#box = box;
@@ -56,6 +57,12 @@ export class Overlay {
 
   read(reading) {
     this.#reading = reading;
+    if (this.open) this.#drawFigures();
+  }
+
+  /** What the server measures of this session: `{now, alarms}`. */
+  server(quality) {
+    this.#server = quality;
     if (this.open) this.#drawFigures();
   }
 
@@ -98,11 +105,25 @@ export class Overlay {
       jitter: `${number(video.jitter_ms, 0)} / ${ms(audio?.jitter_ms ?? 0)}`,
       freezes: video.freezes ? `${number(video.freezes)} (${number(video.frozen_s, 1)} s)` : "0",
       offset: offset === null ? "–" : ms(offset),
+      ...this.#serverRows(),
       first: this.#firstFrame === null ? "–" : ms(this.#firstFrame),
     };
     this.#figures.replaceChildren(
       ...Object.entries(rows).map(([key, value]) => h("div", { "data-stat": key }, h("dt", {}, t(`stats.${key}`)), h("dd", {}, value))),
     );
+  }
+
+  #serverRows() {
+    const { now, alarms = [] } = this.#server ?? {};
+    if (!now) return {};
+    const rate = (value) => (typeof value === "number" ? number(value, 0) : "–");
+    const names = alarms.map(({ figure }) => (known(`alarm.${figure}`) ? t(`alarm.${figure}`) : figure));
+    return {
+      target: `${rate(now.target_kbps)} / ${rate(now.estimate_kbps)} kbit/s`,
+      encode: typeof now.encode_ms === "number" ? `${number(now.encode_ms, 1)} ms` : "–",
+      repairs: `${number(now.nack ?? 0)} / ${number(now.pli ?? 0)}`,
+      alarms: names.length ? names.join(", ") : t("stats.alarms.none"),
+    };
   }
 
   #drawTurn() {

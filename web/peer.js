@@ -7,6 +7,8 @@ import { api } from "./api.js";
 
 /** Milliseconds after the answer within which a direct connection is up; only then are candidates worth a request. */
 const TRICKLE_AFTER_MS = 150;
+/** How often the server is asked for candidates of its own that come late, while it looks for them. */
+const ASK_AGAIN_MS = 300;
 
 export class Peer extends EventTarget {
   #pc;
@@ -70,6 +72,25 @@ export class Peer extends EventTarget {
     return answer;
   }
 
+  /**
+   * Looks for another path beneath the connection that goes on (ICE restart), as after a change of network. Raises
+   * ApiError, or what the browser says of an answer that comes from another connection.
+   */
+  async restart(signal) {
+    if (this.#closed || this.#pc.signalingState !== "stable") return;
+    await this.#pc.setLocalDescription(await this.#pc.createOffer({ iceRestart: true }));
+    const { type, sdp } = this.#pc.localDescription;
+    const answer = await api.offer({ type, sdp, session_id: this.#sessionId }, signal);
+    if (this.#closed) return;
+    await this.#pc.setRemoteDescription({ type: answer.type, sdp: answer.sdp });
+  }
+
+  /** Changes with every piece of media that is played; cheap enough to be read four times a second. */
+  get pulse() {
+    const sources = this.#pc.getReceivers().flatMap((receiver) => receiver.getSynchronizationSources?.() ?? []);
+    return sources.map(({ timestamp }) => timestamp).join();
+  }
+
   get connected() {
     return this.#pc.connectionState === "connected";
   }
@@ -114,12 +135,19 @@ export class Peer extends EventTarget {
     if (this.#sessionId) this.#trickle();
   }
 
-  async #trickle() {
+  #trickle() {
     const late = this.connected || this.#closed || !this.#sessionId;
     if (late || this.#pc.signalingState !== "stable" || !this.#candidates.length) return;
-    const batch = this.#candidates.splice(0);
+    this.#exchange(this.#candidates.splice(0));
+  }
+
+  /** Tells our candidates, takes the server's; asks again while it still looks for some. */
+  async #exchange(batch) {
     try {
-      await api.candidates(this.#sessionId, batch);
+      const { candidates = [], gathering } = await api.candidates(this.#sessionId, batch);
+      if (this.#closed || this.connected) return;
+      for (const candidate of candidates) await this.#pc.addIceCandidate(candidate).catch(() => {});
+      if (gathering) setTimeout(() => !this.#closed && !this.connected && this.#exchange([]), ASK_AGAIN_MS);
     } catch {
       // The connection does without them or is reported as lost.
     }

@@ -47,6 +47,8 @@ export function digest(report, before = new Map()) {
       frozen_s: video.totalFreezesDuration ?? 0,
       frames: video.framesDecoded ?? 0,
       dropped: video.framesDropped ?? 0,
+      nack: video.nackCount ?? 0,
+      pli: video.pliCount ?? 0,
     };
     reading.bytes += video.bytesReceived;
   }
@@ -58,6 +60,7 @@ export function digest(report, before = new Map()) {
       loss: lost(audio, old),
       jitter_ms: buffered(audio, old),
       concealed: audio.concealedSamples ?? 0,
+      played: audio.totalSamplesReceived ?? 0,
     };
     reading.bytes += audio.bytesReceived;
   }

@@ -311,6 +311,7 @@ class Peer:
             "first_picture_s": picture.first_sent if picture else None,
             "first_sound_s": sound.first_sent if sound else None,
             **(picture.stats() if picture else {}),
+            "sent_offset_ms": round(1000 * (sound.lag_s - picture.lag_s), 1) if picture and sound else None,
             "audio": sound.stats() if sound else None,
             "microphone": ear.stats() | {"filled_ms": self._microphone.filled // 48} if ear else None,
             "texts": {"sent": self._texts.sent, "received": self._texts.received, "dropped": self._texts.dropped},

@@ -165,6 +165,7 @@ class PictureSender(RepairingSender):
                     self._key_sequence = self._sequence
                 self._last_sent = time.monotonic()
                 await self._transmit(shot.picture.payloads, self._stamp(shot.pts))
+                self.lag_s = time.monotonic() - self._clock.due(shot.slot) - HOLD_S
                 self.sent += 1
 
     def _stamp(self, pts: int) -> int:

@@ -223,6 +223,8 @@ class ClientPeer:
             self._texts.attach(self._connection.createDataChannel("chat"))
         self.times: dict[str, float] = {"made": time.monotonic()}
         """Monotonic seconds: made, offered, answered, ice, dtls; and first_sound, first_picture when decoded."""
+        self.left = False
+        """The server has closed the connection itself."""
         self.connected = asyncio.Event()
         self.closed = asyncio.Event()
 
@@ -270,7 +272,8 @@ class ClientPeer:
                 self._mark("dtls")
                 self._watch = asyncio.create_task(watch(self._connection, self._end), name="peer watch")
                 asyncio.get_running_loop().call_soon(self.connected.set)
-            case "failed" | "closed":
+            case "failed" | "closed" as state:
+                self.left = self.left or (state == "closed" and not self.closed.is_set())
                 self._end()
 
     def _end(self) -> None:

@@ -104,6 +104,8 @@ class MediaSender(RTCRtpSender):
         self.repeat_limit = 0
         """bit/s of retransmissions, once the path is known; 0 before."""
         self._flowing = asyncio.Event()
+        self.lag_s = 0.0
+        """How much later than planned the newest media left, seconds."""
         self.first_sent: float | None = None
         """Monotonic seconds."""
         self.rtt: float | None = None
@@ -368,6 +370,7 @@ class SoundSender(MediaSender):
             before = sound.tick
             await self._transmit([sound.data], sound.tick * PACKET_SAMPLES, marker=marker, level=sound.level)
             self._path.pacer.spend(len(sound.data) + HEADER_BYTES)
+            self.lag_s = self._clock.media_s() - sound.tick * PACKET_SAMPLES / AUDIO_RATE
 
     async def stop(self) -> None:
         await super().stop()

@@ -293,6 +293,7 @@ class PictureSource:
             "dropped_paced": self.dropped_paced,
             "encode_failures": self.failures,
             "key_frames": self.key_frames,
+            "encode_total_ms": round(self._encode_s * 1000, 2),
             "encode_ms": round(self._encode_s * 1000 / self.encoded, 2) if self.encoded else None,
         }
 

@@ -49,7 +49,9 @@ def build(settings: Settings, token: str | None = None) -> web.Application:
     app = web.Application(middlewares=[_errors, guard(token, local=local), _errors])  # type: ignore[list-item]
     engines = Engines(settings)
     metrics = Metrics()
-    app[STATE] = ServerState(settings, engines, Sessions(engines, settings, metrics.turn), metrics, Tunables())
+    app[STATE] = ServerState(
+        settings, engines, Sessions(engines, settings, metrics.turn, metrics.alarm), metrics, Tunables()
+    )
     app.add_routes(
         [
             web.post("/webrtc/offer", offers.post),
@@ -62,6 +64,7 @@ def build(settings: Settings, token: str | None = None) -> web.Application:
             web.get("/sessions/{id}", sessions.get),
             web.patch("/sessions/{id}", sessions.patch),
             web.delete("/sessions/{id}", sessions.delete),
+            web.post("/sessions/{id}/stats", sessions.stats),
             web.post("/sessions/{id}/say", sessions.say),
             web.post("/sessions/{id}/speech", sessions.speech),
             web.post("/sessions/{id}/interrupt", sessions.interrupt),

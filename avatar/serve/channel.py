@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import AvatarError, Invalid
 from ..events import Event, SessionChanged
+from ..quality import client_digest
 from ..session import Session
 from ..turns import Request
 from . import rtvi
@@ -101,6 +102,9 @@ class Channel:
                     raise Invalid("session.update needs an object of tunables in d.", field="d")
                 self._session.update(d)
                 self._send(rtvi.response(frame.id, t, self._session.effective()))
+            case "stats":
+                self._session.quality.report(client_digest(d))
+                self._send(rtvi.response(frame.id, t, self._session.quality.now()))
             case "interrupt":
                 event = self._session.interrupt(time.monotonic())
                 done = {"turn_id": None, "heard_text": "", "heard_s": 0.0}
@@ -108,7 +112,7 @@ class Channel:
                     done = {"turn_id": event.turn_id, "heard_text": event.heard_text, "heard_s": event.heard_s}
                 self._send(rtvi.response(frame.id, t, done))
             case _:
-                raise Invalid(f"There is no client-message {t!r}; session.update and interrupt are.", field="t")
+                raise Invalid(f"There is no client-message {t!r}; session.update, stats and interrupt are.", field="t")
 
     def _returned(self, since: float) -> None:
         """Another connection has taken the place of one that was last heard at `since`."""

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from statistics import median
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.process_collector import ProcessCollector
 
+from ..quality import BARS, Alarm
 from ..speak.cache import CachingTTS
 from ..turns import STAGES
 
 BUCKETS_S = (0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.3, 2.0, 3.0, 5.0, 10.0)
 """Around what people notice: 200 ms is human, 800 ms is good, 2 s is what they leave for."""
+QUALITY = (*(bar.figure for bar in BARS), "kbps", "target_kbps", "estimate_kbps", "fps")
 
 
 class Metrics:
@@ -46,6 +49,32 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.alarms = Counter("avatar_alarms", "Alarms of the connections' quality", ["figure"], registry=self.registry)
+        self.quality = Gauge(
+            "avatar_quality", "Newest figures of live sessions, by end", ["figure", "end", "of"], registry=self.registry
+        )
+        self.troubled = Gauge("avatar_sessions_troubled", "Live sessions with an alarm", registry=self.registry)
+        self.viewers = Gauge("avatar_viewers", "Who only watches", registry=self.registry)
+
+    def alarm(self, alarm: Alarm) -> None:
+        """Counts an alarm that is raised."""
+        if alarm.raised:
+            self.alarms.labels(alarm.figure).inc()
+
+    def _render_quality(self, sessions: list[Any]) -> None:
+        """The median and the worst of each figure over the live sessions."""
+        self.quality.clear()
+        newest = [session.quality.ring[-1] for session in sessions if session.quality.ring]
+        ends = {"server": newest, "client": [sample["client"] for sample in newest if "client" in sample]}
+        for end, samples in ends.items():
+            for figure in QUALITY:
+                values = [s[figure] for s in samples if isinstance(s.get(figure), int | float)]
+                if values:
+                    self.quality.labels(figure, end, "median").set(median(values))
+                    self.quality.labels(figure, end, "worst").set(max(values, key=abs))
+        self.troubled.set(sum(bool(session.quality.alarms) for session in sessions))
+        self.viewers.set(sum(len(session.audience) for session in sessions))
+
     def turn(self, record: dict[str, Any]) -> None:
         """Counts a finished turn."""
         self.turns.labels(record["kind"], str(record["interrupted"]).lower(), str(bool(record["error"])).lower()).inc()
@@ -68,6 +97,7 @@ class Metrics:
         self.threads.set(threading.active_count())
         self.files.set(_open_files())
         stats = [session.peer.stats() for session in live if session.peer is not None]
+        self._render_quality(live)
         self.frames.set(sum(row.get("frames_sent", 0) for row in stats))
         self.dropped.set(sum(row.get("frames_dropped", 0) for row in stats))
         return generate_latest(self.registry)

@@ -11,6 +11,7 @@ from ..engines import Engines
 from ..errors import AtCapacity, NotFound
 from ..play.peer import Peer
 from ..play.source import Broadcast
+from ..quality import Alarm
 from ..session import Session
 from ..settings import Settings
 from ..tunables import Tunables
@@ -25,9 +26,16 @@ RETRY_AFTER_S = 10
 class Sessions:
     """Every live session by its id."""
 
-    def __init__(self, engines: Engines, settings: Settings, on_turn: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(
+        self,
+        engines: Engines,
+        settings: Settings,
+        on_turn: Callable[[dict[str, Any]], None],
+        on_alarm: Callable[[Alarm], None],
+    ) -> None:
         self._engines = engines
         self._on_turn = on_turn
+        self._on_alarm = on_alarm
         self._live: dict[str, Session] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.limit = settings.max_sessions
@@ -63,7 +71,9 @@ class Sessions:
 
     def open(self, tunables: Tunables, peer: Peer, broadcast: Broadcast, greeting: str) -> Session:
         """Starts a session on a peer that has just answered."""
-        session = Session(self._engines, tunables, broadcast, greeting=greeting, on_turn=self._on_turn)
+        session = Session(
+            self._engines, tunables, broadcast, greeting=greeting, on_turn=self._on_turn, on_alarm=self._on_alarm
+        )
         Channel(session)
         session.attach(peer)
         self._live[session.id] = session

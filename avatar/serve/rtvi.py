@@ -20,6 +20,7 @@ from ..events import (
     Held,
     Interrupted,
     Notice,
+    QualityAlarm,
     ReplyEnded,
     ReplyText,
     SessionChanged,
@@ -110,6 +111,8 @@ def encode(event: Event) -> list[str]:
         case SessionChanged(effective, reason):
             # Both spellings: scripts read the tunables flat, the page as one object.
             return [_ours("session", session=effective, **effective, **({"reason": reason} if reason else {}))]
+        case QualityAlarm(figure, value, limit, raised):
+            return [_ours("alarm", figure=figure, value=value, limit=limit, raised=raised)]
         case Notice(text, fatal):
             return [error(text, fatal=fatal)]
 

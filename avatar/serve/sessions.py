@@ -7,6 +7,7 @@ import time
 from aiohttp import web
 
 from ..errors import Invalid
+from ..quality import client_digest
 from ..session import Session
 from ..turns import Request
 from . import bodies, recordings
@@ -32,6 +33,13 @@ async def patch(request: web.Request) -> web.Response:
 async def delete(request: web.Request) -> web.Response:
     await request.app[STATE].sessions.end(request.match_info["id"], "the client ended it")
     return web.Response(status=204)
+
+
+async def stats(request: web.Request) -> web.Response:
+    """Takes what the client measures; answers what the server does."""
+    session = _session(request)
+    session.quality.report(client_digest(await bodies.json_object(request)))
+    return web.json_response(session.quality.now())
 
 
 async def say(request: web.Request) -> web.Response:

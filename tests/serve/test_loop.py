@@ -290,3 +290,30 @@ async def test_another_portrait_takes_the_stage_while_nobody_speaks(tmp_path: An
             assert np.abs(before.astype(int) - after.astype(int)).mean() > 5, "another face, not another pose"
             call.send("send-text", {"content": "Hello"})
             assert not (await call.until(lambda: call.ours("turn")))[0]["error"]
+
+
+async def test_the_quality_of_both_ends_is_told(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("avatar.session.EVERY_S", 0.2)
+    await service.ready()
+    async with service.call(mode="speak") as call:
+        digest = {"rtt_ms": 900.0, "offset_ms": 3.0, "video": {"fps": 25, "frozen_s": 0}, "audio": {"played": 1}}
+        call.send("client-message", {"t": "stats", "d": digest})
+        answer = await call.until(lambda: [f for f in call.frames if f["type"] == "server-response"])
+        assert answer[0]["data"]["t"] == "stats"
+        alarm = None
+        while alarm is None:
+            assert (await service.ask("POST", f"/sessions/{call.id}/stats", json=digest))[0] == 200
+            await asyncio.sleep(0.1)
+            alarm = next(iter(call.ours("alarm")), None)
+        assert (alarm["figure"], alarm["raised"]) == ("rtt_ms", True)
+        quality = (await service.ask("GET", f"/sessions/{call.id}"))[1]["quality"]
+        assert [row["figure"] for row in quality["alarms"]] == ["rtt_ms"]
+        assert quality["now"]["client"]["fps"] == 25
+        assert quality["now"]["encode_ms"] > 0 and quality["now"]["kbps"] > 0
+        assert abs(quality["now"]["offset_ms"]) < 1000
+        metrics = (await service.ask("GET", "/metrics"))[1]
+        assert 'avatar_alarms_total{figure="rtt_ms"} 1.0' in metrics
+        assert 'avatar_quality{end="client",figure="rtt_ms",of="worst"} 900.0' in metrics
+        assert "avatar_sessions_troubled 1.0" in metrics
+        status, body = await service.ask("POST", f"/sessions/{call.id}/stats", json={"rtt_ms": "slow"})
+        assert status == 422 and body["error"]["field"] == "rtt_ms"
