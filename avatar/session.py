@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from .audience import Audience
@@ -30,6 +31,7 @@ from .play.source import Broadcast
 from .presence import Ended, Presence
 from .quality import EVERY_S, Alarm, Monitor
 from .recognition import Recognition
+from .recording import Film, Format, Recorder, Recording
 from .seams import Rig
 from .tunables import Tunables, update
 from .turns import Request, new_id
@@ -83,6 +85,7 @@ class Session:
         self._on_turn = on_turn
         self._on_alarm = on_alarm
         self.quality = Monitor()
+        self.recorder: Recorder | None = None
         self._conversation = Conversation(self, engines)
         self._listener = Listener(self, engines)
         self.ending = asyncio.Event()
@@ -207,6 +210,7 @@ class Session:
                 "held": self.playout.held,
                 "starved": self.playout.starved,
             },
+            "recording": round(self.recorder.seconds, 1) if self.recorder is not None else None,
             "quality": self.quality.as_json(),
             "turns": list(self.turns),
         }
@@ -232,6 +236,22 @@ class Session:
     def outbox(self, event: Event) -> None:
         """Tells the client."""
         self.on_event(event)
+        if self.recorder is not None:
+            self.recorder.tell(event)
+
+    def record(self, path: Path, kind: Format) -> Recorder:
+        """Begins a recording. Raises `Recording` when one is running, `Invalid` when it cannot be written."""
+        if self.recorder is not None:
+            raise Recording("A recording is running already; end it first.")
+        self.recorder = Recorder(self.broadcast, path, kind)
+        return self.recorder
+
+    async def end_recording(self) -> Film:
+        """Raises `Recording` when there is none, or nothing in it."""
+        recorder, self.recorder = self.recorder, None
+        if recorder is None:
+            raise Recording("Nothing is being recorded.", code="no_recording")
+        return await recorder.close()
 
     def user_spoke(self, speaking: bool) -> None:
         """The user's voice began or ended."""
@@ -358,6 +378,10 @@ class Session:
         if self.stage is not None:
             await self.stage.close()
         await self.audience.close()
+        if self.recorder is not None:
+            with contextlib.suppress(Recording):
+                film = await self.end_recording()
+                log.info("session %s was recorded: %s, %g s", self.id, film.path.name, film.seconds)
         if self.peer is not None:
             await self.peer.close()
         log.info("session %s ended: %s", self.id, self.why_ended)

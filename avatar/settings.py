@@ -39,6 +39,8 @@ class Settings:
     """Addresses under which a router forwards `udp_ports` to this machine."""
     udp_ports: tuple[int, int] | None = None
     """First and last port for media; None: any."""
+    recordings: Path | None = None
+    """Where sessions may be recorded; None: nowhere."""
     ssl_cert: str | None = None
     ssl_key: str | None = None
     auth_token: str | None = None
@@ -64,6 +66,7 @@ _HELP = {
     "turn_secret": "shared secret from which time-limited TURN credentials are made",
     "public_ip": "address under which a router forwards the UDP ports to this machine; repeatable",
     "udp_ports": "UDP ports for media, as in 40000-40100 (default: any)",
+    "recordings": "directory in which sessions may be recorded (default: none are)",
     "ssl_cert": "PEM file with the certificate chain: serve HTTPS",
     "ssl_key": "PEM file with its private key (default: in the same file)",
     "auth_token": "bearer token that every route asks for",
@@ -149,7 +152,7 @@ def _check(raw: Mapping[str, Any]) -> dict[str, Any]:
                 )
             case "udp_ports":
                 checked[name] = _ports(name, str(value))
-            case "data_dir":
+            case "data_dir" | "recordings":
                 checked[name] = Path(value).expanduser()
             case "face":
                 if value not in FACES:

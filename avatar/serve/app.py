@@ -16,7 +16,7 @@ from ..errors import AvatarError
 from ..settings import Settings
 from ..threads import full_pool
 from ..tunables import Tunables
-from . import offers, portraits, service, sessions, whep
+from . import films, offers, portraits, service, sessions, whep
 from .access import guard, is_loopback
 from .capacity import measure
 from .ice import peer_servers
@@ -68,6 +68,11 @@ def build(settings: Settings, token: str | None = None) -> web.Application:
             web.post("/sessions/{id}/say", sessions.say),
             web.post("/sessions/{id}/speech", sessions.speech),
             web.post("/sessions/{id}/interrupt", sessions.interrupt),
+            web.post("/sessions/{id}/recording", films.begin),
+            web.delete("/sessions/{id}/recording", films.end),
+            web.get("/recordings", films.index),
+            web.get("/recordings/{name}", films.get),
+            web.delete("/recordings/{name}", films.delete),
             web.options("/whep/{id}", whep.options),
             web.post("/whep/{id}", whep.post),
             web.options("/whep/{id}/{viewer}", whep.options),

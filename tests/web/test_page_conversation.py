@@ -46,8 +46,10 @@ async def test_start_brings_a_moving_face_in_vp9(visit: Visit, server: Server) -
     side = server.portrait_width() * 0.5
     assert (seen["stats"]["video"]["width"], seen["stats"]["video"]["height"]) == (side, side)
     marks = seen["marks"]
-    order = ["click", "offer_sent", "answer", "connected", "first_frame"]
-    assert [marks[name] for name in order] == sorted(marks[name] for name in order)
+    # A busy page hears of its connection later than the picture is on the screen.
+    for last in ("connected", "first_frame"):
+        order = ["click", "offer_sent", "answer", last]
+        assert [marks[name] for name in order] == sorted(marks[name] for name in order)
 
     videos = await visit.page.evaluate(
         "[...document.querySelectorAll('video, audio')].map(v =>"

@@ -1,0 +1,268 @@
+"""Recording a session on the server: the encoded packets as they are sent, and its captions as WebVTT.
+
+Nothing is encoded again: a recorder takes from the session's broadcast like a viewer. Files are written on a thread of
+their own; when the disk cannot keep up the recording ends, the conversation never waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+import queue
+import threading
+import time
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import av
+
+from .clock import AUDIO_RATE, AUDIO_TIME_BASE, SLOTS_PER_S, VIDEO_RATE, VIDEO_TIME_BASE
+from .errors import AvatarError, Invalid
+from .events import Caption, Event, Interrupted
+from .play.codecs import depayload
+from .play.source import Broadcast, PictureSource, Shot, Sound
+
+log = logging.getLogger(__name__)
+
+Format = Literal["webm", "mp4"]
+CODECS: dict[str, tuple[str, ...]] = {"webm": ("vp9", "vp8", "av1"), "mp4": ("h264", "vp9", "av1")}
+"""Container → the video codecs that players expect in it."""
+LONGEST_S = 3600.0
+"""A recording that nobody ends, ends by itself."""
+WAITING = 2000
+"""Packets that may wait for the disk, half a minute."""
+_ENCODERS = {"vp9": "libvpx-vp9", "vp8": "libvpx", "av1": "libsvtav1"}
+"""What PyAV sets a track's parameters up with; nothing is encoded by it."""
+
+
+class Recording(AvatarError):
+    """A recording is running already, or none is."""
+
+    status, code = 409, "recording"
+
+
+@dataclass(frozen=True, slots=True)
+class _Cue:
+    turn_id: str
+    text: str
+    start_s: float
+    end_s: float
+
+
+class Captions:
+    """Cues on the media's line of time; pure."""
+
+    def __init__(self) -> None:
+        self._cues: list[_Cue] = []
+
+    def take(self, event: Event, now_s: float) -> None:
+        """`now_s` is media time."""
+        if isinstance(event, Caption) and event.text.strip():
+            self._end(event.start_s)
+            self._cues.append(_Cue(event.turn_id, event.text.strip(), event.start_s, event.end_s))
+        elif isinstance(event, Interrupted):
+            self._end(now_s)
+
+    def _end(self, at_s: float) -> None:
+        """What is on the screen at that moment goes away."""
+        if self._cues and self._cues[-1].end_s > at_s:
+            self._cues[-1] = replace(self._cues[-1], end_s=max(self._cues[-1].start_s, at_s))
+
+    def vtt(self, origin_s: float, length_s: float) -> str:
+        """The file for a recording that begins at `origin_s` (W3C WebVTT)."""
+        lines = ["WEBVTT", ""]
+        for cue in self._cues:
+            start, end = max(0.0, cue.start_s - origin_s), min(length_s, cue.end_s - origin_s)
+            if end > start:
+                text = cue.text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+                lines += [f"{_clock(start)} --> {_clock(end)}", " ".join(text.split()), ""]
+        return "\n".join(lines)
+
+
+def _clock(seconds: float) -> str:
+    whole = round(seconds * 1000)
+    return f"{whole // 3_600_000:02}:{whole // 60_000 % 60:02}:{whole // 1000 % 60:02}.{whole % 1000:03}"
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """A finished recording."""
+
+    path: Path
+    captions: Path
+    seconds: float
+    bytes: int
+
+
+class Recorder:
+    """Writes one file. Everything but `close` returns at once."""
+
+    leads = False
+    target = None
+
+    def __init__(self, broadcast: Broadcast, path: Path, format: Format) -> None:
+        """Begins with the next key frame, which is asked for. Raises `Invalid` for a file that cannot be written."""
+        used = [codec for codec in broadcast.codecs if codec in CODECS[format]]
+        self.codec = used[0] if used else "vp9"
+        self.path, self.captions_path = path, path.with_suffix(".vtt")
+        self._broadcast = broadcast
+        self._source: PictureSource = broadcast.pictures(self.codec)
+        self.captions = Captions()
+        self._items: queue.Queue[Shot | Sound | None] = queue.Queue(WAITING)
+        self._origin: float | None = None
+        """Media seconds at which the file begins."""
+        self._end_s = 0.0
+        self.began = time.monotonic()
+        self.failure = ""
+        self._ended = False
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._container: Any = av.open(str(path), "w", format=format)
+        except (OSError, av.FFmpegError) as error:
+            raise Invalid(f"The recording cannot be written: {error.strerror}.", field="recordings") from None
+        self._thread = threading.Thread(target=self._run, name="recording", daemon=True)
+        self._thread.start()
+        self._sounds = _Sounds(self)
+        self._source.join(self)
+        broadcast.sound.join(self._sounds)
+        self._source.want_key()
+
+    @property
+    def taking(self) -> bool:
+        return not self._ended and time.monotonic() - self.began < LONGEST_S
+
+    @property
+    def seconds(self) -> float:
+        """Of media so far."""
+        return 0.0 if self._origin is None else self._end_s - self._origin
+
+    def take(self, shot: Shot) -> None:
+        if self._origin is None:
+            if not shot.picture.key:
+                self._source.want_key()
+                return
+            self._origin = shot.slot / SLOTS_PER_S
+        self._put(shot)
+
+    def take_sound(self, sound: Sound) -> None:
+        # The sound of the first picture's slot may be here before its picture is encoded.
+        self._end_s = (sound.tick + 1) * 0.02
+        self._put(sound)
+
+    def tell(self, event: Event) -> None:
+        """An event of the session."""
+        clock = self._broadcast.clock
+        self.captions.take(event, clock.media_s() if clock.running else 0.0)
+
+    def _put(self, item: Shot | Sound) -> None:
+        try:
+            self._items.put_nowait(item)
+        except queue.Full:
+            self._ended = True
+            self.failure = "The disk cannot keep up."
+
+    async def close(self) -> Film:
+        """Finishes the file. Raises `Recording` when there is nothing in it, or it could not be written."""
+        self._ended = True
+        await self._source.leave(self)
+        self._broadcast.sound.leave(self._sounds)
+        await asyncio.to_thread(self._finish)
+        if self.failure or self._origin is None:
+            self.path.unlink(missing_ok=True)
+            raise Recording(self.failure or "Nothing was recorded: there was no picture yet.", code="recording_failed")
+        await asyncio.to_thread(self._write_captions)
+        return Film(self.path, self.captions_path, round(self.seconds, 2), self.path.stat().st_size)
+
+    def _finish(self) -> None:
+        self._items.put(None)
+        self._thread.join()
+
+    def _write_captions(self) -> None:
+        assert self._origin is not None
+        self.captions_path.write_text(self.captions.vtt(self._origin, self.seconds), encoding="utf-8")
+
+    # On the thread.
+
+    def _run(self) -> None:
+        try:
+            self._write()
+        except (OSError, av.FFmpegError, ValueError) as error:
+            self.failure = f"The recording could not be written: {error}."
+            log.warning("%s", self.failure)
+            self._ended = True
+            while self._items.get() is not None:
+                pass
+        finally:
+            self._container.close()
+
+    def _write(self) -> None:
+        early: list[Sound] = []
+        video: Any = None
+        audio: Any = None
+        base = 0
+        while (item := self._items.get()) is not None:
+            if video is None:
+                if isinstance(item, Sound):
+                    early = [*early[-25:], item]
+                    continue
+                base = item.slot
+                video, audio = self._open(item)
+                for sound in early:
+                    self._mux_sound(audio, sound, base)
+            if isinstance(item, Sound):
+                self._mux_sound(audio, item, base)
+                continue
+            packet = av.Packet(self._frame(item))
+            packet.stream, packet.time_base = video, VIDEO_TIME_BASE
+            packet.pts = packet.dts = item.pts - base * VIDEO_RATE // SLOTS_PER_S
+            packet.duration = VIDEO_RATE // SLOTS_PER_S
+            packet.is_keyframe = item.picture.key
+            self._container.mux(packet)
+
+    def _open(self, first: Shot) -> tuple[Any, Any]:
+        if self.codec == "h264":
+            video = self._container.add_stream_from_template(_h264_template(self._frame(first)), opaque=True)
+        else:
+            video = self._container.add_stream(_ENCODERS[self.codec], rate=Fraction(SLOTS_PER_S))
+            video.width, video.height, video.pix_fmt = first.picture.width, first.picture.height, "yuv420p"
+            video.codec_context.thread_count = 1
+        video.time_base = VIDEO_TIME_BASE
+        audio = self._container.add_stream("libopus", rate=AUDIO_RATE, layout="mono")
+        return video, audio
+
+    def _frame(self, shot: Shot) -> bytes:
+        """The encoded picture as it was before it was cut into packets."""
+        return b"".join(depayload(self.codec, payload)[0] for payload in shot.picture.payloads)
+
+    def _mux_sound(self, audio: Any, sound: Sound, base: int) -> None:
+        pts = sound.tick * 960 - base * AUDIO_RATE // SLOTS_PER_S
+        if pts < 0:
+            return
+        packet = av.Packet(sound.data)
+        packet.stream, packet.time_base = audio, AUDIO_TIME_BASE
+        packet.pts = packet.dts = pts
+        packet.duration = 960
+        packet.is_keyframe = True
+        self._container.mux(packet)
+
+
+def _h264_template(key: bytes) -> Any:
+    """A stream with the parameter sets that a key frame carries, which MP4 wants in its head."""
+    return av.open(io.BytesIO(key), format="h264").streams.video[0]
+
+
+class _Sounds:
+    """The recorder as a taker of sound."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    @property
+    def taking(self) -> bool:
+        return self._recorder.taking
+
+    def take(self, sound: Sound) -> None:
+        self._recorder.take_sound(sound)
