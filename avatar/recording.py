@@ -139,6 +139,9 @@ class Recorder:
         """Of media so far."""
         return 0.0 if self._origin is None else self._end_s - self._origin
 
+    def blocked(self, now: float) -> bool:
+        return False
+
     def take(self, shot: Shot) -> None:
         if self._origin is None:
             if not shot.picture.key:

@@ -19,8 +19,11 @@ from avatar.play.gather import IceServer, Network
 from avatar.play.peer import Peer
 from avatar.play.receive import ClientPeer
 from tests.absent import absent
+from tests.play.offers import line, offer
 from tests.play.pairs import connected
 from tests.play.relay import Relay, coturn
+
+OFFER = offer(line("audio", "0"), line("video", "1"))
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +42,8 @@ async def test_a_client_that_only_reaches_a_relay(
     client = ClientPeer(ice_servers=[relay.server(transport)], network=Network(relay_only=True))
     async with connected(client) as pair:
         await pair.show(until=lambda: len(pair.pictures) >= 3 and len(pair.sounds) >= 3)
-        offer = str(client._connection.localDescription.sdp)
-        assert "typ relay" in offer and "typ host" not in offer
+        offered = str(client._connection.localDescription.sdp)
+        assert "typ relay" in offered and "typ host" not in offered
         client.send_text("through the relay")
         await pair.until(lambda: pair.to_peer == ["through the relay"])
         assert client._connection.ice.relayed  # type: ignore[union-attr]
@@ -72,7 +75,7 @@ async def test_the_server_itself_behind_a_relay(relay: Relay) -> None:
 
 async def test_a_wrong_secret_opens_no_relay(relay: Relay) -> None:
     peer = Peer(MediaClock(), ice_servers=[relay.server("udp", "another secret")])
-    await peer.answer(await ClientPeer().offer())
+    await peer.answer(OFFER)
     await until(lambda: not peer.candidates()[1])
     assert not [c for c in peer.candidates()[0] if "relay" in c]
     await peer.close()
@@ -87,7 +90,7 @@ async def test_silent_servers_hold_up_no_answer() -> None:
             IceServer((f"turn:127.0.0.1:{port}",), "user", "password"),
         ]
         peer = Peer(MediaClock(), ice_servers=servers)
-        answer = await peer.answer(await ClientPeer().offer())
+        answer = await peer.answer(OFFER)
         assert "typ host" in answer
         assert peer.candidates()[1], "they are still being waited for"
         began = time.monotonic()
@@ -102,23 +105,23 @@ async def test_ports_stay_in_their_range_and_run_out_with_a_word() -> None:
     peers = [Peer(MediaClock(), network=network) for _ in range(3)]
     try:
         for peer in peers[:2]:
-            await peer.answer(await ClientPeer().offer())
+            await peer.answer(OFFER)
             ports = [int(c.split()[5]) for c in peer.candidates()[0]]
             assert len(ports) == addresses
             assert set(ports) <= {first, first + 1}
         with pytest.raises(AtCapacity, match=f"from {first} to {first + 1}"):
-            await peers[2].answer(await ClientPeer().offer())
+            await peers[2].answer(OFFER)
     finally:
         for peer in peers:
             await peer.close()
     again = Peer(MediaClock(), network=network)
-    await again.answer(await ClientPeer().offer())
+    await again.answer(OFFER)
     await again.close()
 
 
 async def test_a_forwarded_address_is_told_with_the_port_behind_it() -> None:
     peer = Peer(MediaClock(), network=Network(ports=(42_100, 42_110), public=("203.0.113.7", "2001:db8::7")))
-    answer = await peer.answer(await ClientPeer().offer())
+    answer = await peer.answer(OFFER)
     candidates = [c.split() for c in peer.candidates()[0]]
     public = [c for c in candidates if c[4] == "203.0.113.7"]
     assert len(public) == 1 and "203.0.113.7" in answer

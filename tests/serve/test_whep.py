@@ -11,6 +11,8 @@ import pytest
 
 from avatar import audience
 from avatar.play.receive import ClientPeer
+from tests.play.offers import line
+from tests.play.offers import offer as make_offer
 from tests.serve.conftest import Service, serving
 
 SDP = {"Content-Type": "application/sdp"}
@@ -122,7 +124,7 @@ async def test_candidates_trickle_and_ice_restarts(service: Service) -> None:
 async def test_what_is_refused(monkeypatch: pytest.MonkeyPatch, service: Service) -> None:
     monkeypatch.setattr(audience, "VIEWERS", 1)
     await service.ready()
-    offer = await ClientPeer(data=False).offer()
+    offer = make_offer(line("audio", "0"), line("video", "1"))
     assert (await service.ask("POST", "/whep/nobody", data=offer, headers=SDP))[0] == 404
     async with service.call(mode="speak") as call:
         path = f"/whep/{call.id}"
