@@ -34,6 +34,12 @@ LONGEST_S = 3600.0
 """A recording that nobody ends, ends by itself."""
 WAITING = 2000
 """Packets that may wait for the disk, half a minute."""
+TICK_S = 0.02
+BEHIND_TICKS = 10
+"""Pictures are encoded beside the sound, which is never so late."""
+SILENCE = b"\xf8\xff\xfe"
+"""20 ms of Opus silence, mono: what a file gets where nothing was sent because nothing was said (RFC 6716 §3.1: CELT,
+full band, one frame)."""
 _ENCODERS = {"vp9": "libvpx-vp9", "vp8": "libvpx", "av1": "libsvtav1"}
 """What PyAV sets a track's parameters up with; nothing is encoded by it."""
 
@@ -115,6 +121,8 @@ class Recorder:
         self._origin: float | None = None
         """Media seconds at which the file begins."""
         self._end_s = 0.0
+        self._next_tick = 0
+        """Of the sound in the file, counted from its beginning."""
         self.began = time.monotonic()
         self.failure = ""
         self._ended = False
@@ -148,11 +156,12 @@ class Recorder:
                 self._source.want_key()
                 return
             self._origin = shot.slot / SLOTS_PER_S
+        self._end_s = max(self._end_s, (shot.slot + 1) / SLOTS_PER_S)
         self._put(shot)
 
     def take_sound(self, sound: Sound) -> None:
         # The sound of the first picture's slot may be here before its picture is encoded.
-        self._end_s = (sound.tick + 1) * 0.02
+        self._end_s = max(self._end_s, (sound.tick + 1) * TICK_S)
         self._put(sound)
 
     def tell(self, event: Event) -> None:
@@ -206,6 +215,7 @@ class Recorder:
         video: Any = None
         audio: Any = None
         base = 0
+        last = 0
         while (item := self._items.get()) is not None:
             if video is None:
                 if isinstance(item, Sound):
@@ -218,12 +228,18 @@ class Recorder:
             if isinstance(item, Sound):
                 self._mux_sound(audio, item, base)
                 continue
+            last = item.slot
             packet = av.Packet(self._frame(item))
             packet.stream, packet.time_base = video, VIDEO_TIME_BASE
             packet.pts = packet.dts = item.pts - base * VIDEO_RATE // SLOTS_PER_S
             packet.duration = VIDEO_RATE // SLOTS_PER_S
             packet.is_keyframe = item.picture.key
             self._container.mux(packet)
+            # A silence goes in as it passes, for the muxer to interleave; a little behind, as sound may yet come.
+            for tick in range(self._next_tick, 2 * (item.slot - base) - BEHIND_TICKS):
+                self._mux_opus(audio, SILENCE, tick)
+        for tick in range(self._next_tick, 2 * (last - base + 1) if audio is not None else 0):
+            self._mux_opus(audio, SILENCE, tick)
 
     def _open(self, first: Shot) -> tuple[Any, Any]:
         if self.codec == "h264":
@@ -241,15 +257,21 @@ class Recorder:
         return b"".join(depayload(self.codec, payload)[0] for payload in shot.picture.payloads)
 
     def _mux_sound(self, audio: Any, sound: Sound, base: int) -> None:
-        pts = sound.tick * 960 - base * AUDIO_RATE // SLOTS_PER_S
-        if pts < 0:
-            return
-        packet = av.Packet(sound.data)
+        """Puts a packet at its place, silence before it where none was sent."""
+        place = sound.tick - 2 * base
+        for tick in range(self._next_tick, place):
+            self._mux_opus(audio, SILENCE, tick)
+        if place >= self._next_tick:
+            self._mux_opus(audio, sound.data, place)
+
+    def _mux_opus(self, audio: Any, data: bytes, tick: int) -> None:
+        packet = av.Packet(data)
         packet.stream, packet.time_base = audio, AUDIO_TIME_BASE
-        packet.pts = packet.dts = pts
+        packet.pts = packet.dts = tick * 960
         packet.duration = 960
         packet.is_keyframe = True
         self._container.mux(packet)
+        self._next_tick = tick + 1
 
 
 def _h264_template(key: bytes) -> Any:
@@ -259,6 +281,8 @@ def _h264_template(key: bytes) -> Any:
 
 class _Sounds:
     """The recorder as a taker of sound."""
+
+    lossy = 0.0
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
