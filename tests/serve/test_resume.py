@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
 from avatar import presence
 from avatar.play import connection
 from avatar.play.receive import ClientPeer
+from client.options import Options
+from client.progress import Progress
+from client.run import Run
 from tests.play.test_close import cut
 from tests.serve.conftest import Call, Service
 
-TEXT = "One two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen."
+TEXT = "One two three four five six seven eight nine ten eleven twelve."
 
 
 @pytest.fixture(autouse=True)
@@ -139,3 +144,24 @@ async def test_nobody_comes_back(service: Service, monkeypatch: pytest.MonkeyPat
         assert len(service.state.sessions) == 1, "its place is kept"
         await until(service, call, "gone")
         assert len(service.state.sessions) == 0
+
+
+async def test_the_command_line_client_comes_back(service: Service, tmp_path: Path) -> None:
+    await service.ready()
+    options = Options(server=service.url, text=TEXT, output=tmp_path / "film.webm")
+    run = Run(options, Progress())
+    running = asyncio.create_task(run.go())
+    async with asyncio.timeout(30):
+        while not (run._media.sound.last_audible or running.done()):
+            await asyncio.sleep(0.02)
+    peer = run._peer
+    assert peer is not None
+    cut(peer._peer)
+    async with asyncio.timeout(40):
+        await running
+    assert run._peer is not peer and run._peer is not None
+    assert run._peer.session_id == peer.session_id
+    turns = list(run._talk.turns.values())
+    assert turns[0]["heard_text"] == TEXT and not turns[0]["interrupted"]
+    with av.open(str(tmp_path / "film.webm")) as film:
+        assert float(film.duration or 0) / av.time_base > 4
