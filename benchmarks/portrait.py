@@ -217,16 +217,19 @@ def run() -> dict[str, Any]:
     cv2.setNumThreads(1)
     models = FaceModels(MODELS)
     data = PICTURE.read_bytes()
-    make(decode(data), models)
-    began = time.process_time()
     portrait = make(decode(data), models)
-    registered = time.process_time()
     rig = PortraitRig(portrait)
-    rig.open().draw(NEUTRAL, 1.0)
-    drawn = time.process_time()
+    registered, ready = [], []
+    for _ in range(RUNS):
+        began = time.process_time()
+        portrait = make(decode(data), models)
+        registered.append(1000 * (time.process_time() - began))
+        rig = PortraitRig(portrait)
+        rig.open().draw(NEUTRAL, 1.0)
+        ready.append(1000 * (time.process_time() - began))
     figures: dict[str, Any] = {
-        "photo_register_ms": 1000 * (registered - began),
-        "photo_rig_ms": 1000 * (drawn - began),
+        "photo_register_ms": statistics.median(registered),
+        "photo_rig_ms": statistics.median(ready),
     }
     began = time.process_time()
     load_rig("default").open().draw(NEUTRAL, 0.5)

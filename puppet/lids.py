@@ -8,6 +8,8 @@ of them would draw a rim around the lid. Nothing outside the eye's immediate sur
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +30,9 @@ _GLINT = 1.4
 """Brightness from which nothing around an eye is skin, as a share of the cheek's."""
 _GAZE = (0.24, 0.10)
 """How far the iris goes to the side and up or down at full gaze, in half widths of the eye."""
+
+_TRAVEL = 0.9
+"""How far a lid goes down at most, in half widths of the eye."""
 
 
 class Lid:
@@ -142,6 +147,13 @@ class Lid:
         # A soft crease where it comes out from under the brow.
         ball -= 0.06 * across**2 * np.exp(-(((self._y - self._upper + 0.6 * self._lashes) / 0.08) ** 2))
         return np.asarray(skin * ball[..., None], np.float32)
+
+    def seen(self, blink: float, gaze_x: float, gaze_y: float) -> tuple[float, float, float]:
+        """What `draw` takes, rounded to what can be told apart: eyes that hold their goal while the head sways move by
+        less than that from picture to picture."""
+        steps = [max(4, math.ceil(4 * travel / float(self._pixel))) for travel in (_TRAVEL, *_GAZE)]
+        blink, gaze_x, gaze_y = (round(v * n) / n for v, n in zip((blink, gaze_x, gaze_y), steps, strict=True))
+        return blink, gaze_x, gaze_y
 
     def draw(self, blink: float, gaze_x: float, gaze_y: float) -> Bgr:
         """What the picture's `box` shows. `blink` 0 is the eye as it is, 1 shut; gazes from -1 to 1."""

@@ -90,8 +90,10 @@ class PortraitRenderer:
             self._put(stage.lips.box, stage.lips.draw(Shape.of(c, self._rig.anatomy.mouth), self._scratch))
             self._parts["mouth"] = mouth
         for name, lid, blink in zip(("left", "right"), stage.lids, (c.blink_left, c.blink_right), strict=True):
-            eye = (blink, c.gaze_x, c.gaze_y)
-            if lid is not None and self._parts.get(name, (0.0, 0.0, 0.0)) != eye:
+            if lid is None:
+                continue
+            eye = lid.seen(blink, c.gaze_x, c.gaze_y)
+            if self._parts.get(name, (0.0, 0.0, 0.0)) != eye:
                 self._put(lid.box, lid.draw(*eye))
                 self._parts[name] = eye
         x0, y0, x1, y1 = stage.turning.box
