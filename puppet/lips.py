@@ -165,10 +165,9 @@ def _fields(mouth: Mouth, x: Floats, y: Floats) -> tuple[Floats, Floats]:
     return np.stack(upper).astype(np.float32), np.stack(lower).astype(np.float32)
 
 
-def _inverse(field: Floats) -> Floats:
-    """Where each node's content came from, in nodes, for a displacement `field` of shape (h, w, 2) in nodes."""
-    height, width = field.shape[:2]
-    here = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
+def _inverse(field: Floats, here: Floats) -> Floats:
+    """Where each node's content came from, in nodes, for a displacement `field` of shape (h, w, 2) in nodes; `here`
+    are the nodes' own coordinates."""
     source = here - field
     for _ in range(_ROUNDS):
         source = here - cv2.remap(field, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -198,6 +197,7 @@ class Lips:
         )
         """x0, y0, x1, y1 of the part of the picture that moves. The grid has a cell more on every side."""
         nodes = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), -1).astype(np.float32)
+        self._here = nodes
         self._local = mouth.frame.local(self._pixels(nodes))
         upper, lower = _fields(mouth, self._local[..., 0], self._local[..., 1])
         axes = np.stack([mouth.frame.across, mouth.frame.down]) * np.float32(mouth.frame.half / self._step)
@@ -269,7 +269,7 @@ class Lips:
     def _traced(self, field: Floats, line: Floats, side: int) -> tuple[Floats, Floats, Floats]:
         """Where the nodes' content came from, in pixels of the picture; how deep it lay within its lip's side of the
         cut, in pixels; and how far from the corners, inwards, in half widths."""
-        source = _inverse(field)
+        source = _inverse(field, self._here)
         local = cv2.remap(self._local, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         x, y = local[..., 0], local[..., 1]
         depth = (y - np.interp(x, LINE_X, line).astype(np.float32)) * side
