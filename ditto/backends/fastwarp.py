@@ -91,9 +91,9 @@ class FastWarp(nn.Module):
         self.ups = nn.ModuleList(raised(*folded_norm(up.conv, up.norm), 2) for up in hourglass.decoder.up_blocks)
         weight, bias = folded_norm(hourglass.decoder.conv, hourglass.decoder.norm)
         weight = torch.cat((weight[:, :wide], weight[:, wide:][:, order]), dim=1)
-        self.last = convolution(weight, bias, padding=1)
-        self.mask = convolution(dense.mask.weight, dense.mask.bias, padding=3)
-        self.occlusion = convolution(dense.occlusion.weight, dense.occlusion.bias, padding=3)
+        self.last = convolution(weight, bias, padding=hourglass.decoder.conv.padding)
+        self.mask = convolution(dense.mask.weight, dense.mask.bias, padding=dense.mask.padding)
+        self.occlusion = convolution(dense.occlusion.weight, dense.occlusion.bias, padding=dense.occlusion.padding)
         third: Any = net.third
         self.slope = third.slope
         self.third = convolution(*folded_norm(third.conv, third.norm), padding=1)

@@ -59,12 +59,12 @@ class HourglassEncoder(nn.Module):
 
 
 class HourglassDecoder(nn.Module):
-    def __init__(self, sizes: tuple[int, ...], out: int) -> None:
+    def __init__(self, sizes: tuple[int, ...], out: int, kernel: int) -> None:
         super().__init__()
         outs = (*sizes[-2:0:-1], out)
         ins = [sizes[-1], *(2 * n for n in sizes[-2:0:-1])]
         self.up_blocks = nn.ModuleList(Up(3, a, b) for a, b in zip(ins, outs, strict=True))
-        self.conv = nn.Conv3d(out + sizes[0], out + sizes[0], 3, padding=1)
+        self.conv = nn.Conv3d(out + sizes[0], out + sizes[0], kernel, padding=kernel // 2)
         self.norm = nn.BatchNorm3d(out + sizes[0])
 
     def forward(self, skips: list[Tensor]) -> Tensor:
@@ -79,7 +79,7 @@ class Hourglass(nn.Module):
         super().__init__()
         sizes = (into, *w.hourglass)
         self.encoder = HourglassEncoder(sizes)
-        self.decoder = HourglassDecoder(sizes, w.hourglass_out)
+        self.decoder = HourglassDecoder(sizes, w.hourglass_out, w.hourglass_kernel)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.decoder(self.encoder(x))
@@ -112,10 +112,10 @@ class DenseMotionNetwork(nn.Module):
         into = MOTIONS * (1 + w.compress)
         self.hourglass = Hourglass(into, w)
         found = into + w.hourglass_out
-        self.mask = nn.Conv3d(found, MOTIONS, 7, padding=3)
+        self.mask = nn.Conv3d(found, MOTIONS, w.kernel, padding=w.kernel // 2)
         self.compress = nn.Conv3d(w.volume, w.compress, 1)
         self.norm = nn.BatchNorm3d(w.compress)
-        self.occlusion = nn.Conv2d(found * w.depth, 1, 7, padding=3)
+        self.occlusion = nn.Conv2d(found * w.depth, 1, w.kernel, padding=w.kernel // 2)
 
     def forward(self, feature: Tensor, kp_source: Tensor, kp_driving: Tensor) -> DenseMotion:
         compressed = F.relu(self.norm(self.compress(feature)))

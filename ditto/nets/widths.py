@@ -37,6 +37,10 @@ class Widths:
     """Channels of the volume that the dense motion net sees."""
     hourglass: tuple[int, int, int, int, int] = (64, 128, 256, 512, 1024)
     hourglass_out: int = 32
+    kernel: int = 7
+    """Of the convolutions that choose among the motions and find what is hidden."""
+    hourglass_kernel: int = 3
+    """Of the hourglass's last convolution."""
     warped: int = 256
     """Channels between the warp and the decoder."""
     decoder: int = 512
@@ -60,11 +64,13 @@ TINY = Widths(
     compress=1,
     hourglass=(4, 4, 8, 8, 8),
     hourglass_out=4,
+    kernel=1,
+    hourglass_kernel=1,
     warped=8,
     decoder=8,
     middles=6,
     shared=4,
-    ups=(4, 4),
+    ups=(6, 4),
     motion=MotionWidths(model=32, heads=2, feed=32, layers=2),
 )
 KNOWN = (FULL, TINY)
