@@ -135,11 +135,11 @@ async def _measure(url: str) -> dict[str, Any]:
                 stopped += "interrupted" in since
                 holds += "held" in since
                 if "interrupted" in since:  # whatever it answers is not the story
-                    await _hush(url, person)
+                    await hush(url, person)
             figures[f"{kind}_ended_turns"] = stopped
             figures[f"{kind}_paused_turns"] = holds
             ended += stopped
-        await _hush(url, person)
+        await hush(url, person)
         lost = sum(
             1 for turn in person.ours("turn") if not turn["interrupted"] and turn["heard_text"] != turn["reply_text"]
         )
@@ -151,11 +151,11 @@ async def _measure(url: str) -> dict[str, Any]:
             await person.finished()
             await asyncio.sleep(2.2)
             heard += "interrupted" in [data["t"] for _, data in person.told[mark:]]
-            await _hush(url, person)
+            await hush(url, person)
     return figures | {"events": 4 * EVENTS, "ended_turns": ended, "words_lost": lost, "real_words_heard": heard}
 
 
-async def _hush(url: str, person: Person) -> None:
+async def hush(url: str, person: Person) -> None:
     """Ends whatever is being said."""
     request = urllib.request.Request(f"{url}/sessions/{person.session_id}/interrupt", b"", method="POST")
     await asyncio.to_thread(lambda: urllib.request.urlopen(request, timeout=20).read())
