@@ -61,8 +61,19 @@ class Caption:
     text: str
     start_s: float
     end_s: float
-    again: bool = False
-    """The rest of a clause that was held, told before."""
+    heard_text: str | None = None
+    """Of the rest of a clause that was held: what of the turn was heard before. None for a clause that is new."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A word that begins to sound now, in media seconds of the tracks."""
+
+    turn_id: str
+    text: str
+    """With the marks and the space that follow it."""
+    start_s: float
+    end_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +135,7 @@ Event = (
     | ReplyEnded
     | AvatarSpeech
     | Caption
+    | Spoken
     | Held
     | Interrupted
     | TurnEnded

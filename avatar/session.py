@@ -22,7 +22,18 @@ from .clock import AUDIO_RATE, SLOT_S, SLOTS_PER_S
 from .conversation import Conversation
 from .engines import Engines
 from .errors import AtCapacity, AvatarError, Invalid
-from .events import AvatarSpeech, Caption, Event, Interrupted, Notice, QualityAlarm, SessionChanged, State, StateChanged
+from .events import (
+    AvatarSpeech,
+    Caption,
+    Event,
+    Interrupted,
+    Notice,
+    QualityAlarm,
+    SessionChanged,
+    Spoken,
+    State,
+    StateChanged,
+)
 from .face.stage import Stage
 from .listening import Listener
 from .play.peer import Peer
@@ -293,9 +304,12 @@ class Session:
         if piece.clause_start:
             start = slot * SLOT_S
             length = self.playout.length_s(piece.clause) - piece.start / AUDIO_RATE
-            self.outbox(
-                Caption(piece.turn_id, piece.text, round(start, 3), round(start + length, 3), again=piece.start > 0)
-            )
+            heard = self.playout.heard().text if piece.start else None
+            self.outbox(Caption(piece.turn_id, piece.text, round(start, 3), round(start + length, 3), heard))
+        for word in self.playout.spoken(piece):
+            origin = slot * SLOT_S - piece.start / AUDIO_RATE
+            start, end = (round(origin + sample / AUDIO_RATE, 3) for sample in (word.start, word.end))
+            self.outbox(Spoken(piece.turn_id, word.text, start, end))
 
     # -- life ------------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 import tempfile
 import time
@@ -31,14 +32,17 @@ from ._lips import EYES, LOWER, UPPER
 from ._server import QUICK, ROOT, percentile, serving
 from .alarms import hush
 
+ROUNDS = 12 if QUICK else 200
+log = logging.getLogger(__name__)
+
 BARS = {
     "silence_p50_ms": at_most(250),
     "silence_p95_ms": at_most(350),
     "mouth_closed_p95_ms": at_most(400),
+    "taken_for_nothing": at_most(ROUNDS // 50),
     "heard_afterwards": at_most(0),
     "heard_text_right_share": at_least(0.95),
 }
-ROUNDS = 12 if QUICK else 200
 TEXT = (
     "Here is a sentence to begin with. Then there comes another one, which is a little longer than the first. "
     "After that the speaker tells of rivers, of mountains and of the sea. And this is the last thing to be said today."
@@ -151,6 +155,7 @@ class Bench:
             result.words_off = self._words_off(began, stop, cut[0]["heard_text"])
         result.mouth_ms = await asyncio.to_thread(self._mouth_ms, onset, again)
         await hush(self.url, person)
+        log.info("trial %d: %s", number, result)
         return result
 
     def _words_off(self, began: float, stop: float, heard: str) -> int:
@@ -179,12 +184,13 @@ async def _measure(url: str) -> dict[str, Any]:
         bench = Bench(url, person, times)
         await bench.measure_mouth()
         trials = [await bench.trial(number) for number in range(ROUNDS)]
-    silence = [t.silence_ms for t in trials if t.silence_ms is not None]
-    mouth = [t.mouth_ms for t in trials if t.mouth_ms is not None]
+    cut = [t for t in trials if t.words_off is not None]
+    silence = [t.silence_ms for t in cut if t.silence_ms is not None]
+    mouth = [t.mouth_ms for t in cut if t.mouth_ms is not None]
     off = [t.words_off for t in trials if t.words_off is not None]
     figures: dict[str, Any] = {
         "interruptions": len(trials),
-        "cut": len(off),
+        "taken_for_nothing": len(trials) - len(cut),
         "silence_p50_ms": percentile(silence, 0.5),
         "silence_p95_ms": percentile(silence, 0.95),
         "heard_afterwards": sum(t.afterwards for t in trials),

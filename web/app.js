@@ -179,6 +179,8 @@ call.addEventListener("rtvi", ({ detail: rtvi }) => {
   });
   on("server:state", ({ state }) => setState(state));
   on("server:caption", (caption) => captions.add(caption));
+  on("server:word", (word) => captions.word(word));
+  on("server:held", ({ turn_id: turn }) => captions.cut(turn));
   on("server:interrupted", (cut) => {
     captions.cut(cut.turn_id);
     transcript.settled({ ...cut, interrupted: true });
@@ -191,6 +193,7 @@ call.addEventListener("rtvi", ({ detail: rtvi }) => {
   on("server:session", takeSession);
 });
 
+captions.addEventListener("again", ({ detail: caption }) => transcript.again(caption));
 captions.addEventListener("spoken", ({ detail: caption }) => transcript.spoken(caption));
 
 player.addEventListener("first-frame", ({ detail: moment }) => {

@@ -21,9 +21,18 @@ export class Captions extends EventTarget {
     this.#time = time;
   }
 
-  /** A `caption` message. It is shown, and told as a "spoken" event, when its sound is heard. */
+  /**
+   * A `caption` message. It is shown when its sound is heard, and told as a "spoken" event; one that comes `by_word`
+   * is a line that its words fill. The rest of a clause that was held is told as a "again" event first.
+   */
   add(caption) {
     this.#waiting.push(caption);
+    this.#tick();
+  }
+
+  /** A `word` message: shown and told as "spoken" when it is heard. */
+  word(word) {
+    this.#waiting.push({ ...word, word: true });
     this.#tick();
   }
 
@@ -59,9 +68,18 @@ export class Captions extends EventTarget {
   }
 
   #show(caption) {
-    this.#line.textContent = caption.text;
-    this.dispatchEvent(new CustomEvent("spoken", { detail: caption }));
+    if (caption.word) {
+      this.#line.textContent += caption.text;
+    } else {
+      if (typeof caption.heard_text === "string") this.#tell("again", caption);
+      this.#line.textContent = caption.by_word ? "" : caption.text;
+    }
+    if (!caption.by_word) this.#tell("spoken", caption);
     this.#hideSoon(Math.max(0, (caption.end_s - caption.start_s) * 1000 || 0));
+  }
+
+  #tell(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail }));
   }
 
   #hideSoon(spoken = 0) {

@@ -71,7 +71,14 @@ export class Transcript {
     this.#paint(this.#reply);
   }
 
-  /** A clause that is being heard now. */
+  /** A clause goes on that was held: so much was heard of its turn before. */
+  again({ turn_id: turn, heard_text: heard }) {
+    if (this.#reply?.turn !== turn) return;
+    this.#reply.said = heard;
+    this.#paint(this.#reply);
+  }
+
+  /** A word, or a clause, that is being heard now. */
   spoken({ turn_id: turn, text }) {
     if (this.#reply?.turn === null) this.#reply.turn = turn;
     if (this.#reply?.turn !== turn) this.#reply = this.#newReply(turn);

@@ -15,6 +15,10 @@ from ..types import Slice, Word
 _CHARACTERS_PER_S = 14.0
 """Speaking rate assumed for a clause whose end is not known yet: common English text-to-speech speed."""
 _TOKEN = re.compile(r"\S+\s*|\s+")
+_PIECES = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]{1,2}[^\w\s]*\s*|[^\s\u3040-\u30ff\u3400-\u9fff]+\s*|\s+")
+"""What is shown at a time of a text without word times: words, and two characters of scripts without spaces."""
+_UNTIMED_AFTER = AUDIO_RATE // 5
+"""A clause of whose sound this much was sent without any word's time will have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,8 @@ class _Clause:
     whole: bool = False
     """Its last slice has been queued, so `queued` is its length."""
     words: list[Word] = field(default_factory=list)
+    told: int = 0
+    """Words that were told without knowing their times."""
 
     @property
     def length(self) -> int:
@@ -82,6 +88,24 @@ class HeardTracker:
         """Something has been sent."""
         return any(clause.played for clause in self._clauses.values())
 
+    def spoken(self, piece: Slice) -> tuple[Word, ...]:
+        """The words that begin with this slice: the voice's own, or, where it gives none, what its share of the clause
+        makes of the text. Counted in samples from the start of the clause's sound."""
+        clause = self._clauses[piece.clause]
+        if piece.words or clause.words or (clause.played <= _UNTIMED_AFTER and not piece.clause_end):
+            return piece.words
+        tokens = _PIECES.findall(clause.text)
+        scale = clause.length / max(1, len(clause.text))
+        words, position = [], sum(len(token) for token in tokens[: clause.told])
+        for token in tokens[clause.told :]:
+            begin, end = round(position * scale), round((position + len(token)) * scale)
+            if begin >= clause.played and not piece.clause_end:
+                break
+            words.append(Word(token, begin, end))
+            position += len(token)
+        clause.told += len(words)
+        return tuple(words)
+
     def position(self) -> Position:
         """One past the last sample that was sent."""
         index = max((i for i, clause in self._clauses.items() if clause.played), default=0)
@@ -96,6 +120,7 @@ class HeardTracker:
             clause.queued = clause.played = sample
             clause.whole = False
             clause.words = [word for word in clause.words if word.start < sample]
+            clause.told = len(_PIECES.findall(_spoken(clause).rstrip()))
 
     def rest(self, index: int, sample: int) -> str:
         """The text of clause `index` from this sample on."""

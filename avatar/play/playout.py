@@ -21,7 +21,7 @@ from typing import Protocol
 import numpy as np
 
 from ..clock import AUDIO_RATE, AUDIO_SAMPLES, SLOT_S, MediaClock
-from ..types import I420, Frame, Pcm, Slice
+from ..types import I420, Frame, Pcm, Slice, Word
 from .heard import Heard, HeardTracker, Position
 from .rewind import Rewind
 
@@ -201,6 +201,10 @@ class Playout:
     def position(self) -> Position:
         """Where the current turn's voice is: what was sent up to there."""
         return self._heard.position()
+
+    def spoken(self, piece: Slice) -> tuple[Word, ...]:
+        """The words that begin with a slice that was sent just now."""
+        return self._heard.spoken(piece)
 
     def rest(self, clause: int, sample: int) -> str:
         """The text of a clause of the current turn from this sample on."""

@@ -24,6 +24,7 @@ from ..events import (
     ReplyEnded,
     ReplyText,
     SessionChanged,
+    Spoken,
     StateChanged,
     TurnEnded,
     UserSpeech,
@@ -96,12 +97,17 @@ def encode(event: Event) -> list[str]:
             if speaking:
                 return [message("bot-tts-started"), message("bot-started-speaking")]
             return [message("bot-tts-stopped"), message("bot-stopped-speaking")]
-        case Caption(turn_id, text, start_s, end_s, again):
-            frames = [_ours("caption", turn_id=turn_id, text=text, start_s=start_s, end_s=end_s)]
-            if text and not again:
+        case Caption(turn_id, text, start_s, end_s, heard):
+            rest = {} if heard is None else {"heard_text": heard}
+            frames = [
+                _ours("caption", turn_id=turn_id, text=text, start_s=start_s, end_s=end_s, by_word=bool(text), **rest)
+            ]
+            if text and heard is None:
                 spoken = {"text": text, "aggregated_by": "sentence", "will_be_spoken": True}
                 frames += [message("bot-tts-text", {"text": text}), message("bot-output", spoken)]
             return frames
+        case Spoken(turn_id, text, start_s, end_s):
+            return [_ours("word", turn_id=turn_id, text=text, start_s=start_s, end_s=end_s)]
         case Held(turn_id, heard_text):
             return [_ours("held", turn_id=turn_id, heard_text=heard_text)]
         case Interrupted(turn_id, heard_text, heard_s, stop_ms):

@@ -369,3 +369,24 @@ def test_what_is_kept_for_a_rewind_is_bounded() -> None:
 async def put_all(house: House, pieces: list[Slice]) -> None:
     for piece in pieces:
         assert await house.playout.put(piece)
+
+
+@pytest.mark.parametrize("text", ["one two three four five six", "こんにちは、お元気ですか。", "Hello, 世界 and you!"])
+@pytest.mark.parametrize("known", [True, False])
+def test_words_are_told_as_they_are_sent(text: str, known: bool) -> None:
+    """Also where the voice knows no times; together they are the text, in order and never long before they sound."""
+    parts = text.split() if known else []
+    words = tuple(Word(w, i * 9000, (i + 1) * 9000) for i, w in enumerate(parts))
+    slices = _clause(text, 40, words)
+    tracker = HeardTracker()
+    told: list[tuple[int, Word]] = []
+    for piece in slices:
+        tracker.queued(piece)
+    for at, piece in enumerate(slices):
+        tracker.played(piece)
+        told += [(at, word) for word in tracker.spoken(piece)]
+    assert "".join(word.text for _, word in told).split() == (parts or text.split()) or "".join(
+        word.text for _, word in told
+    ) == "".join(parts or [text])
+    assert all(word.start < (at + 1) * AUDIO_SAMPLES for at, word in told[:-1])
+    assert [at for at, _ in told] == sorted(at for at, _ in told)

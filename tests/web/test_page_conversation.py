@@ -94,11 +94,18 @@ async def test_a_typed_line_is_answered_aloud_with_captions(visit: Visit, server
 
     captions = [c for c in await visit.frames("server:caption") if c["turn_id"] == turn["turn_id"] and c["text"]]
     shown = await page.evaluate("window.__shown")
-    assert [s["text"] for s in shown] == [c["text"] for c in captions]
+    lines = [
+        a["text"] for a, b in zip(shown, [*shown[1:], {"text": ""}], strict=True) if not b["text"].startswith(a["text"])
+    ]
+    assert [line.split() for line in lines] == [c["text"].split() for c in captions], (
+        "words fill a line for each clause"
+    )
+    words = [w for w in await visit.frames("server:word") if w["turn_id"] == turn["turn_id"]]
+    assert " ".join(w["text"] for w in words).split() == turn["reply_text"].split()
     assert " ".join(c["text"] for c in captions).split() == turn["reply_text"].split()
-    for caption, moment in zip(captions, shown, strict=True):
+    for word, moment in zip(words, shown, strict=True):
         # Never before its sound: a picture's length, and what the last picture's time leaves open, are forgiven.
-        assert moment["at"] >= caption["start_s"] - 0.08
+        assert moment["at"] >= word["start_s"] - 0.08
 
 
 async def test_the_microphone_is_heard_and_answered(server: Server, tmp_path: Path) -> None:
