@@ -18,19 +18,18 @@ from pathlib import Path
 from typing import Any
 
 from .audience import Audience
-from .clock import AUDIO_RATE, SLOT_S, SLOTS_PER_S
+from .captions import captions
+from .clock import SLOTS_PER_S
 from .conversation import Conversation
 from .engines import Engines
 from .errors import AtCapacity, AvatarError, Invalid
 from .events import (
     AvatarSpeech,
-    Caption,
     Event,
     Interrupted,
     Notice,
     QualityAlarm,
     SessionChanged,
-    Spoken,
     State,
     StateChanged,
 )
@@ -301,15 +300,8 @@ class Session:
             self._conversation.first_sent(piece.turn_id)
             self.outbox(AvatarSpeech(piece.turn_id, speaking=True))
             self.enter("speaking")
-        if piece.clause_start:
-            start = slot * SLOT_S
-            length = self.playout.length_s(piece.clause) - piece.start / AUDIO_RATE
-            heard = self.playout.heard().text if piece.start else None
-            self.outbox(Caption(piece.turn_id, piece.text, round(start, 3), round(start + length, 3), heard))
-        for word in self.playout.spoken(piece):
-            origin = slot * SLOT_S - piece.start / AUDIO_RATE
-            start, end = (round(origin + sample / AUDIO_RATE, 3) for sample in (word.start, word.end))
-            self.outbox(Spoken(piece.turn_id, word.text, start, end))
+        for event in captions(piece, slot, self.playout):
+            self.outbox(event)
 
     # -- life ------------------------------------------------------------------------------------------------------
 
