@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 
 from benchmarks import Bar, Figure, at_least, at_most, between, equals
 from benchmarks.__main__ import Row, judge, main, names, table
+from tests.absent import absent
 from tools import setup
 
 
@@ -112,6 +115,49 @@ def test_a_tools_words_go_to_the_log_and_its_end_can_be_shown(venv: Path) -> Non
     log = setup.Log()
     assert log.run([sys.executable, "-c", "print('line one'); print('line two'); raise SystemExit(3)"], cwd=venv) == 3
     assert log.tail(1).strip() == "line two"
+
+
+def test_torch_is_the_one_package_outside_the_locks() -> None:
+    """Its version is the one that the GPU lock has, and all that it needs is hashed in the locks of the tests."""
+    name, version = setup.TORCH.split("==")
+    assert name == "torch"
+    assert f"\ntorch=={version} " in (setup.ROOT / "requirements-ditto.txt").read_text(encoding="utf-8")
+    locked = "".join((setup.ROOT / lock).read_text(encoding="utf-8") for lock in setup.lock_files("test", []))
+    assert "\ntorch==" not in locked
+    try:
+        needs = importlib.metadata.requires("torch") or []
+    except importlib.metadata.PackageNotFoundError:
+        absent("torch is not installed")
+    names = [re.split(r"[^\w.-]", need)[0] for need in needs if "extra ==" not in need]
+    missing = [
+        n for n in names if not re.search(rf"(?mi)^{n}==", locked) and not n.startswith(("nvidia", "cuda", "triton"))
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize(("works", "remembered"), [(True, True), (False, False)])
+def test_torch_counts_only_when_it_can_be_imported(
+    venv: Path, monkeypatch: pytest.MonkeyPatch, works: bool, remembered: bool
+) -> None:
+    ran: list[list[str]] = []
+
+    def run(_log: setup.Log, command: list[str], *_: Any, **options: Any) -> int:
+        ran.append(command)
+        if "pip" in command:
+            assert options["env"]["PIP_EXTRA_INDEX_URL"].endswith(setup.TORCH_INDEX)
+            return 0
+        return 0 if works and len(ran) > 1 else 1
+
+    monkeypatch.setattr(setup.Log, "run", run)
+    stamp = setup.new_stamp()
+    setup.install_torch(stamp, setup.Log())
+    assert [("pip" in command) for command in ran] == [False, True, False]
+    assert ran[1][-1] == setup.TORCH and "--no-deps" in ran[1]
+    assert (stamp.get("torch") == setup.TORCH) == remembered
+    monkeypatch.delenv("CI", raising=False)
+    ran.clear()
+    setup.install_torch(stamp, setup.Log())
+    assert not any("pip" in command for command in ran), "not asked for again at once"
 
 
 # ---- the table of benchmarks ----------------------------------------------------------------------------------------

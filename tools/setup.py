@@ -35,6 +35,12 @@ CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "googl
 """The tests look for the same names, after the environment's CHROMIUM."""
 TEST_PACKAGES = {"chromium": "chromium", "npm": "npm", "flite": "flite", "turnserver": "coturn"}
 """Program → Debian package that has it."""
+TORCH = "torch==2.13.0"
+"""For the tests of the neural face, without CUDA: 0.2 GB instead of 3. The one package that no lock can hold: the build
+without CUDA is published on PyTorch's own index and not on PyPI, mirrors carry either under the same number, and each
+platform's file has another hash. So its version is pinned here, it is taken alone (what it needs is in the test lock,
+hashed), and it counts as installed only when it can be imported."""
+TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 LIBRARIES = {"libgomp.so.1": ("libgomp1", "llama.cpp"), "libatomic.so.1": ("libatomic1", "Playwright")}
 """Shared library → Debian package that has it, and whose wheel expects it. The smallest Debians lack them."""
 
@@ -234,6 +240,29 @@ def install(name: str, log: Log) -> None:
     say(f"  done in {time.monotonic() - began:.0f} s")
 
 
+def install_torch(stamp: dict[str, Any], log: Log) -> None:
+    """Brings torch for the tests. They say themselves what they miss without it."""
+    probe = [str(PYTHON), "-c", f"import torch; assert torch.__version__.split('+')[0] == '{TORCH.split('==')[1]}'"]
+    if stamp.get("torch") == TORCH or log.run(probe) == 0:
+        stamp["torch"] = TORCH
+        write_stamp(stamp)
+        return
+    if "CI" not in os.environ and time.time() - float(stamp.get("torch_failed", 0.0)) < FETCH_AGAIN_S:
+        return
+    say("Installing PyTorch without CUDA, for the tests of the neural face …")
+    environment = clean_environment()
+    # Beside the index that is configured: a build with "+cpu" goes before one without, wherever both are found.
+    environment["PIP_EXTRA_INDEX_URL"] = f"{environment.get('PIP_EXTRA_INDEX_URL', '')} {TORCH_INDEX}".strip()
+    command = [str(PYTHON), "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--progress-bar=off"]
+    command += ["--no-deps", "--only-binary=:all:", "--retries=1", "--timeout=20", TORCH]
+    if log.run(command, env=environment) == 0 and log.run(probe) == 0:
+        stamp["torch"] = TORCH
+    else:
+        stamp["torch_failed"] = time.time()
+        say(f"  not now ({LOG} says why); tests of the neural face are skipped without it")
+    write_stamp(stamp)
+
+
 def fetch_models(stamp: dict[str, Any], log: Log) -> None:
     """Brings the small models that lie elsewhere. The server runs without them too, so a failure is only told."""
     script = ROOT / "checkpoints" / "fetch.py"
@@ -346,6 +375,7 @@ def main() -> None:
         libraries(log)
     fetch_models(stamp, log)
     if args.target == "test":
+        install_torch(stamp, log)
         test_programs(not args.no_browser, log)
 
 
