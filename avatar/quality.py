@@ -51,8 +51,13 @@ _CLIENT = {
     "fps": (0.0, 1000.0),
     "kbps": (0.0, 1e6),
     "jitter_ms": (0.0, 60_000.0),
+    "buffer_ms": (0.0, 60_000.0),
     "loss": (0.0, 1.0),
 }
+_NAMES = {"jitter_ms": "buffer_ms", "variation_ms": "jitter_ms"}
+"""The page's word for what it buffers, and for what makes it buffer."""
+_WORSE = ("loss", "jitter_ms", "buffer_ms")
+"""Of sound and picture the worse one counts."""
 _COUNTS = ("freezes", "frozen_s", "frames", "dropped", "nack", "pli", "concealed", "played")
 
 
@@ -72,18 +77,18 @@ def client_digest(raw: Any) -> dict[str, float]:
     if not isinstance(raw, Mapping):
         raise Invalid("stats needs an object of figures.", field="d")
     flat: dict[str, float] = {}
-    for part in (raw, raw.get("video") or {}, raw.get("audio") or {}):
+    for part in (raw, raw.get("audio") or {}, raw.get("video") or {}):
         if not isinstance(part, Mapping):
             raise Invalid("video and audio must be objects of figures.", field="d")
-        for name, value in part.items():
+        for told, value in part.items():
+            name = _NAMES.get(told, told)
             if (name not in _CLIENT and name not in _COUNTS) or value is None:
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-                raise Invalid(f"{name} must be a number.", field=name)
+                raise Invalid(f"{told} must be a number.", field=told)
             low, high = _CLIENT.get(name, (0.0, 1e15))
             bounded = min(high, max(low, float(value)))
-            # Of sound and picture the worse one counts.
-            flat[name] = max(flat[name], bounded) if name in flat and name in ("loss", "jitter_ms") else bounded
+            flat[name] = max(flat[name], bounded) if name in flat and name in _WORSE else bounded
     return flat
 
 
@@ -131,7 +136,7 @@ class Monitor:
         return {
             "kbps": server.get("kbps"),
             "target_kbps": server.get("target_kbps"),
-            "estimate_kbps": server.get("estimate_kbps"),
+            "estimate_kbps": server.get("path_kbps") or server.get("estimate_kbps"),
             "rtt_ms": server.get("rtt_ms"),
             "loss": max(server.get("loss") or 0.0, audio.get("loss") or 0.0),
             "jitter_ms": _worst(server.get("jitter_ms"), audio.get("jitter_ms")),

@@ -329,6 +329,9 @@ class Session:
         """Takes samples of the connection's quality."""
         while True:
             await asyncio.sleep(EVERY_S)
+            if self.recorder is not None and not self.recorder.taking:
+                with contextlib.suppress(Recording):
+                    await self.end_recording()
             if self.presence.state != "connected" or self.peer is None:
                 continue
             for alarm in self.quality.sample(time.monotonic() - self.created, self.peer.stats()):

@@ -56,7 +56,8 @@ export class Overlay {
   }
 
   read(reading) {
-    this.#reading = reading;
+    // While nothing is said the offset cannot be measured; the last one stands.
+    this.#reading = { ...reading, offset_ms: reading.offset_ms ?? this.#reading?.offset_ms ?? null };
     if (this.open) this.#drawFigures();
   }
 

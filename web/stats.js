@@ -1,6 +1,8 @@
 // What getStats knows, once a second, as the figures a person asks for. No element is touched here.
 
 const EVERY_MS = 1000;
+/** Packets of 20 ms between two readings from which sound counts as running. */
+const SPOKEN_PACKETS = 25;
 
 const rate = (now, before, key) =>
   before && now.timestamp > before.timestamp ? ((now[key] - before[key]) * 1000) / (now.timestamp - before.timestamp) : 0;
@@ -43,6 +45,7 @@ export function digest(report, before = new Map()) {
       kbps: (rate(video, old, "bytesReceived") * 8) / 1000,
       loss: lost(video, old),
       jitter_ms: buffered(video, old),
+      variation_ms: (video.jitter ?? 0) * 1000,
       freezes: video.freezeCount ?? 0,
       frozen_s: video.totalFreezesDuration ?? 0,
       frames: video.framesDecoded ?? 0,
@@ -59,12 +62,16 @@ export function digest(report, before = new Map()) {
       kbps: (rate(audio, old, "bytesReceived") * 8) / 1000,
       loss: lost(audio, old),
       jitter_ms: buffered(audio, old),
-      concealed: audio.concealedSamples ?? 0,
+      variation_ms: (audio.jitter ?? 0) * 1000,
+      // Comfort noise while nothing is said is no gap.
+      concealed: (audio.concealedSamples ?? 0) - (audio.silentConcealedSamples ?? 0),
       played: audio.totalSamplesReceived ?? 0,
     };
     reading.bytes += audio.bytesReceived;
   }
-  if (video?.estimatedPlayoutTimestamp && audio?.estimatedPlayoutTimestamp) {
+  // While nothing is said hardly any sound is sent, and what the browser estimates of it is old.
+  const spoken = audio && audio.packetsReceived - (before.get(audio.id)?.packetsReceived ?? 0) >= SPOKEN_PACKETS;
+  if (spoken && video?.estimatedPlayoutTimestamp && audio.estimatedPlayoutTimestamp) {
     reading.offset_ms = video.estimatedPlayoutTimestamp - audio.estimatedPlayoutTimestamp;
   }
   return reading;

@@ -43,12 +43,14 @@ def test_what_the_client_sees_counts_as_well() -> None:
     monitor = Monitor()
     raised = []
     for n in range(4):
-        video = {"frozen_s": 1.5 * n, "freezes": n, "frames": 50 * n}
+        video = {"frozen_s": 1.5 * n, "freezes": n, "frames": 50 * n, "jitter_ms": 500, "variation_ms": 5}
         audio = {"concealed": 30_000 * n, "played": 96_000 * n}
         monitor.report(client_digest({"offset_ms": -120, "rtt_ms": None, "video": video, "audio": audio}))
         raised += monitor.sample(2 * n, CALM)
     assert {alarm.figure for alarm in raised} == {"frozen", "concealed", "offset_ms"}
     assert monitor.ring[-1]["client"]["frozen"] == 0.75
+    assert (monitor.ring[-1]["client"]["jitter_ms"], monitor.ring[-1]["client"]["buffer_ms"]) == (5, 500)
+    assert "jitter_ms" not in monitor.alarms
     for n in range(STALE + CLEAR_AFTER):
         monitor.sample(20 + n, CALM)
     assert "client" not in monitor.ring[-1] and not monitor.alarms, "a page that tells nothing more proves nothing"

@@ -42,7 +42,10 @@ async def test_figures_are_taken_over_the_time_between_two_readings(visit: Visit
                 | {"timestamp": 3000, "bytesReceived": 101_000, "framesDecoded": 60, "freezeCount": 1}
                 | {"jitterBufferDelay": 3.0, "jitterBufferEmittedCount": 100, "packetsLost": 12, "packetsReceived": 198}
                 | {"estimatedPlayoutTimestamp": 10_030, "totalFreezesDuration": 0.5},
-                audio | common | {"timestamp": 3000, "bytesReceived": 8500, "estimatedPlayoutTimestamp": 10_000},
+                audio
+                | common
+                | {"timestamp": 3000, "bytesReceived": 8500, "estimatedPlayoutTimestamp": 10_000}
+                | {"packetsReceived": 1000},
                 {"id": "c", "type": "codec", "mimeType": "video/VP9"},
                 {"id": "d", "type": "codec", "mimeType": "audio/opus"},
                 {"id": "t", "type": "transport", "selectedCandidatePairId": "p"},
