@@ -13,8 +13,7 @@ from .turns import new_id
 log = logging.getLogger(__name__)
 
 VIEWERS = 16
-"""Of one session: pictures are encoded once for all, yet each viewer costs some 3 % of a core for packets and
-encryption."""
+"""Of one session: pictures are encoded once for all, yet each viewer costs packets and their encryption."""
 CONNECT_S = 30.0
 """An offer that is never followed up by a connection frees its place after this long."""
 

@@ -8,15 +8,22 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from aiohttp.test_utils import TestServer
+
 from avatar.play.receive import ClientPeer, IceServer, Network
+from avatar.serve.app import build
+from avatar.serve.state import STATE
+from avatar.settings import Settings
 from client.api import Api
 from tests.play.relay import Relay, coturn
 
 from . import Bar, Skipped, at_most
+from ._browser import chromium, opened
 from ._server import QUICK, percentile, serving
 
 RUNS = 5 if QUICK else 15
@@ -26,6 +33,7 @@ BARS: dict[str, Bar] = {
     "relay_tcp_first_frame_ms": at_most(400),
     "cut_noticed_s": at_most(5),
     "reconnect_to_picture_ms": at_most(1500),
+    "page_stands_still_ms": at_most(1500),
     "whep_first_frame_ms": at_most(1000),
     "slot_free_ms": at_most(100),
 }
@@ -118,6 +126,37 @@ async def watching(api: Api, url: str) -> list[float]:
     return times
 
 
+SHOWN = """
+window.__shown = [];
+const video = document.querySelector("video");
+const note = (now) => { window.__shown.push(now); video.requestVideoFrameCallback(note); };
+video.requestVideoFrameCallback(note);
+"""
+
+
+async def page_cuts() -> list[float]:
+    """Milliseconds without a new picture in the page when the path that its connection uses dies without a word, and
+    another one is there: noticing included. The server runs in this process, so that the path can be cut."""
+    stood = []
+    app = build(Settings(face="puppet", llm="responder", tts="espeak", stt="pocketsphinx"))
+    async with TestServer(app) as server, chromium() as browser, opened(browser, str(server.make_url("/"))) as tab:
+        await asyncio.wait_for(app[STATE].engines.ready.wait(), 60)
+        await tab.start()
+        await tab.page.evaluate(SHOWN)
+        for _ in range(max(3, RUNS // 3)):
+            await asyncio.sleep(6)  # the greeting, and the page's pause between two searches for a path
+            session = app[STATE].sessions.all()[0]
+            agent: Any = session.peer._connection.ice._connection  # type: ignore[union-attr]
+            began = float(await tab.page.evaluate("performance.now()"))
+            for protocol in agent._protocols:
+                protocol.transport.sendto = lambda *args: None
+                protocol.datagram_received = lambda *args: None
+            await asyncio.sleep(5)
+            shown = [at for at in await tab.page.evaluate("window.__shown") if at > began - 500]
+            stood.append(max((b - a for a, b in pairwise(shown)), default=5000.0))
+    return stood
+
+
 @contextmanager
 def relaying() -> Iterator[Relay]:
     if shutil.which("turnserver") is None:
@@ -142,6 +181,9 @@ async def run() -> dict[str, Any]:
             figures["reconnect_to_picture_ms"] = median(back)
             figures["reconnect_to_picture_max_ms"] = max(back)
             figures["whep_first_frame_ms"] = median(await watching(api, served.url))
+            cuts = await page_cuts()
+            figures["page_stands_still_ms"] = median(cuts)
+            figures["page_stands_still_max_ms"] = max(cuts)
             freed = await ends(api)
             figures["slot_free_ms"] = median(freed)
             figures["slot_free_p95_ms"] = percentile(freed, 0.95)

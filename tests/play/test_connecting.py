@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import random
 import shutil
 import socket
 import time
@@ -99,7 +101,7 @@ async def test_silent_servers_hold_up_no_answer() -> None:
 
 
 async def test_ports_stay_in_their_range_and_run_out_with_a_word() -> None:
-    first = 42_000
+    first = free_ports(2)
     network = Network(ports=(first, first + 1))
     addresses = len(gather.host_addresses())
     peers = [Peer(MediaClock(), network=network) for _ in range(3)]
@@ -120,7 +122,8 @@ async def test_ports_stay_in_their_range_and_run_out_with_a_word() -> None:
 
 
 async def test_a_forwarded_address_is_told_with_the_port_behind_it() -> None:
-    peer = Peer(MediaClock(), network=Network(ports=(42_100, 42_110), public=("203.0.113.7", "2001:db8::7")))
+    first = free_ports(4)
+    peer = Peer(MediaClock(), network=Network(ports=(first, first + 3), public=("203.0.113.7", "2001:db8::7")))
     answer = await peer.answer(OFFER)
     candidates = [c.split() for c in peer.candidates()[0]]
     public = [c for c in candidates if c[4] == "203.0.113.7"]
@@ -147,6 +150,21 @@ async def test_a_machine_without_any_network_talks_to_itself(monkeypatch: pytest
     assert gather.host_addresses() == ["127.0.0.1"]
     async with connected() as pair:
         await pair.show(until=lambda: len(pair.pictures) >= 3)
+
+
+def free_ports(count: int) -> int:
+    """The first of so many ports in a row that nobody uses, below those that the system hands out."""
+    for first in random.sample(range(20_000, 30_000, count), 100):
+        with contextlib.ExitStack() as held:
+            try:
+                for address in gather.host_addresses():
+                    for port in range(first, first + count):
+                        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+                        held.enter_context(socket.socket(family, socket.SOCK_DGRAM)).bind((address, port))
+            except OSError:
+                continue
+            return first
+    raise AssertionError("no ports are free")
 
 
 async def until(condition: Any) -> None:
