@@ -17,9 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from . import effect
 from .audience import Audience
 from .captions import captions
-from .clock import SLOTS_PER_S
 from .conversation import Conversation
 from .engines import Engines
 from .errors import AtCapacity, AvatarError, Invalid
@@ -35,6 +35,7 @@ from .events import (
 )
 from .face.stage import Stage
 from .listening import Listener
+from .play.ladder import RUNGS, Rung
 from .play.peer import Peer
 from .play.playout import Playout
 from .play.source import Broadcast
@@ -98,6 +99,8 @@ class Session:
         self.recorder: Recorder | None = None
         self._conversation = Conversation(self, engines)
         self._listener = Listener(self, engines)
+        self._rung = RUNGS[0]
+        """What the client's network allows to be shown."""
         self.ending = asyncio.Event()
         self.presence = Presence(self)
         self._shown_turn: str | None = None
@@ -111,11 +114,26 @@ class Session:
         before, self.peer = self.peer, peer
         peer.on_doubt = self.playout.pause
         peer.on_sure = self.playout.resume
+        peer.on_rung = self._limit
+        self._limit(RUNGS[0])
         if before is not None:
             before.on_sure = lambda: None
             self.playout.pause(before.heard)
             self.on_return(before.heard)
         self.presence.attached()
+
+    def _limit(self, rung: Rung) -> None:
+        """The client's network asks for less, or allows more."""
+        if rung == self._rung:
+            return
+        self._rung = rung
+        if self.stage is not None:
+            self.stage.tune(self._shown)
+        self.outbox(SessionChanged(self.effective(), "network"))
+
+    @property
+    def _shown(self) -> Tunables:
+        return effect.within(self.tunables, self._rung)
 
     def end(self, why: str) -> None:
         """Ends the session soon; harmless when repeated."""
@@ -131,7 +149,7 @@ class Session:
             self._engines.check(tunables)
         self.tunables = tunables
         if self.stage is not None:
-            self.stage.tune(tunables)
+            self.stage.tune(self._shown)
         if self.peer is not None:
             self.peer.set_bitrate(tunables.bitrate_kbps)
         self._conversation.tuned()
@@ -227,14 +245,8 @@ class Session:
 
     def effective(self) -> dict[str, Any]:
         """The tunables as they hold, with what was negotiated and what the face has no use for."""
-        values = self.tunables.as_json()
-        if self.peer is not None:
-            values["codec"] = self.peer.codec or None
-        if self._engines.face_ready.is_set():
-            values["ignored"] = sorted(self._engines.face.ignores)
-        if self.tunables.fps > SLOTS_PER_S:
-            values["notes"] = {"fps": f"Pictures are paired with 40 ms of sound, so {SLOTS_PER_S} a second are sent."}
-        return values
+        face = self._engines.face if self._engines.face_ready.is_set() else None
+        return effect.effective(self.tunables, self._rung, self.peer, face)
 
     # -- what the turn and the listener tell -----------------------------------------------------------------------
 
@@ -354,7 +366,7 @@ class Session:
             self.outbox(Notice(error.message))
             self.tunables = replace(self.tunables, avatar=Tunables().avatar)
             self.rig = await face.rig(self.tunables.avatar)
-        self.stage = Stage(face, self.rig, self.tunables, self._seed, self._engines.pool)
+        self.stage = Stage(face, self.rig, self._shown, self._seed, self._engines.pool)
         await self.presence.connected()
         group.create_task(self.playout.run(), name=f"session {self.id} playout")
         await (self._engines.ready if self.tunables.mode == "converse" else self._engines.tts_ready).wait()
@@ -371,7 +383,7 @@ class Session:
         rig = await self._engines.face.rig(self.tunables.avatar)
         if rig is not self.rig:
             self.rig = rig
-            await self.stage.recast(rig, self.tunables, self._seed)
+            await self.stage.recast(rig, self._shown, self._seed)
 
     async def _texts(self) -> None:
         while True:

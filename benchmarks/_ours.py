@@ -14,14 +14,31 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from avatar.clock import MediaClock
+from avatar.play.ladder import RUNGS, Rung
 from avatar.play.peer import Peer
+from avatar.types import I420
 
 from . import _marks as marks
 
 TRACE_TICKS = int(os.environ.get("NETWORK_TRACE_TICKS", "25"))
+
+
+def smaller(i420: I420, scale: float) -> I420:
+    """As a face would draw it for a lower `frame_scale`."""
+    side = 2 * round(marks.SIZE * scale / 2)
+    if side == marks.SIZE:
+        return i420
+    half = marks.SIZE // 2
+    planes = i420[: marks.SIZE], *i420[marks.SIZE :].reshape(2, half, half)
+    small = [
+        cv2.resize(plane, (side * len(plane) // marks.SIZE,) * 2, interpolation=cv2.INTER_AREA).reshape(-1)
+        for plane in planes
+    ]
+    return np.concatenate(small).reshape(side * 3 // 2, side)
 
 
 async def main(clip: Path, kbps: int, codec: str) -> None:
@@ -37,6 +54,13 @@ async def main(clip: Path, kbps: int, codec: str) -> None:
     zero = clock.due(0)
     print(json.dumps({"zero": zero}), flush=True)
     began = resource.getrusage(resource.RUSAGE_SELF)
+    rung = RUNGS[0]
+
+    def limit(new: Rung) -> None:
+        nonlocal rung
+        rung = new
+
+    peer.on_rung = limit
     count, tick, trace = len(pictures), 0, []
     while not end.done():
         await asyncio.sleep(zero + tick * 0.02 - time.monotonic())
@@ -45,7 +69,8 @@ async def main(clip: Path, kbps: int, codec: str) -> None:
             place = n % (2 * count - 2)
             i420 = np.array(pictures[place if place < count else 2 * count - 2 - place])
             marks.stamp(i420, n)
-            peer.send_picture(n, i420)
+            due = rung.fps >= marks.FPS or n * rung.fps // marks.FPS != (n - 1) * rung.fps // marks.FPS
+            peer.send_picture(n, smaller(i420, rung.scale) if due else None)
         peer.send_sound(tick, marks.sound(tick))
         if tick % TRACE_TICKS == 0:
             now = peer.stats()

@@ -128,6 +128,8 @@ class DelayRate:
         self.rate = int(min(grown, limit))
 
 
+QUEUED_S = 0.008
+"""The shortest delay in a report must have grown by this much before a trend counts."""
 _CALM_S = 0.03
 """A queue shorter than this does not overflow."""
 LOSS_AVERAGE_S = 3.0
@@ -165,6 +167,8 @@ class PathEstimate:
             shortest = min(shortest, arrived - sent)
         if shortest < float("inf"):
             self._queue.add(shortest, now)
+        # Stalls of the receiver's machine delay packets in bursts; a queue delays every one of them.
+        grew = grew and self._queue.seconds > QUEUED_S
         standing = self._queue.seconds > STANDING_S and self._trend.signal != "underuse"
         self.signal = "overuse" if grew or standing else self._trend.signal
         if grew:
@@ -174,7 +178,7 @@ class PathEstimate:
         self._count(packets, now)
         through = self._through.rate
         if self.signal == "overuse" and through is not None:
-            through = min(through, self._through.lately or through)
+            through = max(through // 2, min(through, self._through.lately or through))
         self._delay.update(self.signal, through, rtt, now)
         self._delay.rate = max(self.floor, min(self._delay.rate, self.ceiling))
         self._loss.rate = max(self.floor, min(self._loss.rate, self.ceiling, 2 * self._delay.rate))

@@ -41,15 +41,15 @@ class OpusEncoder:
         library = _libopus()
         self._inner = _PyavEncoder(bitrate) if library is None else _DirectEncoder(library, bitrate)
         self._loss = 0.0
-        self._still = False
+        self._still = self._dtx = False
 
     def encode(self, pcm: Pcm) -> bytes:
-        """`pcm`: 960 samples. Empty while nothing is said: then nothing is to be sent, but for the first packet of a
-        silence and one every 400 ms."""
+        """`pcm`: 960 samples. With DTX empty while nothing is said, but for the first packet of a silence and one every
+        400 ms: then nothing is to be sent."""
         if len(pcm) != PACKET_SAMPLES:
             raise ValueError(f"An Opus packet takes {PACKET_SAMPLES} samples, not {len(pcm)}.")
         data = self._inner.encode(np.ascontiguousarray(pcm, np.int16))
-        still = len(data) <= _DTX_BYTES
+        still = self._dtx and len(data) <= _DTX_BYTES
         began, self._still = still and not self._still, still
         return data if began or not still else b""
 
@@ -60,6 +60,12 @@ class OpusEncoder:
         if step != self._loss:
             self._loss = step
             self._inner.set_loss(round(step * 100))
+
+    def set_dtx(self, wanted: bool) -> None:
+        """Whether packets are left out while nothing is said (discontinuous transmission, RFC 7587 §3.1.3)."""
+        if wanted != self._dtx:
+            self._dtx = wanted
+            self._inner.set_dtx(wanted)
 
     def close(self) -> None:
         """Harmless twice."""
@@ -77,8 +83,7 @@ class _DirectEncoder:
             raise MemoryError(f"An Opus encoder could not be opened ({error.value}).")
         self._close = weakref.finalize(self, library.c.opus_encoder_destroy, self._state)
         self._out = ctypes.create_string_buffer(MAX_PACKET_BYTES)
-        for request, value in ((_SET_BITRATE, bitrate), (_SET_DTX, 1)):
-            self._ask(request, value)
+        self._ask(_SET_BITRATE, bitrate)
 
     def _ask(self, request: int, value: int) -> None:
         # Of variable arguments: as in `libvpx`, only where ctypes passes those like fixed ones.
@@ -96,6 +101,9 @@ class _DirectEncoder:
         self._ask(_SET_INBAND_FEC, int(percent > 0))
         self._ask(_SET_PACKET_LOSS_PERC, percent)
 
+    def set_dtx(self, wanted: bool) -> None:
+        self._ask(_SET_DTX, int(wanted))
+
     def close(self) -> None:
         self._close()
 
@@ -110,7 +118,7 @@ class _PyavEncoder:
         codec.format = "s16"
         codec.layout = "mono"
         codec.time_base = AUDIO_TIME_BASE
-        codec.options = {"application": "voip", "fec": "1", "packet_loss": "5", "dtx": "1"}
+        codec.options = {"application": "voip", "fec": "1", "packet_loss": "5"}
         codec.open()
         self._codec: Any = codec
         self._samples = 0
@@ -124,6 +132,9 @@ class _PyavEncoder:
         return b"".join(map(bytes, self._codec.encode(frame)))
 
     def set_loss(self, percent: int) -> None:
+        pass
+
+    def set_dtx(self, wanted: bool) -> None:
         pass
 
     def close(self) -> None:

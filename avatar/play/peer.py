@@ -18,6 +18,7 @@ from ..types import I420, AudioChunk, Pcm
 from . import memory, offer
 from .connection import Connection, watch
 from .gather import IceServer, Network
+from .ladder import Rung
 from .listener import SoundReceiver
 from .microphone import Microphone
 from .picture import PictureSender
@@ -79,6 +80,8 @@ class Peer:
         self.has_audio = False
         self.has_microphone = False
         self.has_data = False
+        self.on_rung: Callable[[Rung], None] = lambda rung: None
+        """The network asks for fewer or smaller pictures, or allows more."""
         self.left = False
         """The client has closed the connection itself."""
         self.sure = True
@@ -169,10 +172,12 @@ class Peer:
         if line.role == "video" and self._picture is None:
             self._picture = sender
             sender.leads = not self._watches
+            sender.on_rung = self._rung
             sender.set_bitrate(self._bitrate)
             sender.attach(self._broadcast.pictures(plan.codec))
         if line.role == "sound" and self._sound is None:
             self._sound = sender
+            sender.dtx = str(line.media.rtp.codecs[0].parameters.get("usedtx", "0")) == "1"
             self._broadcast.sound.join(sender)
         if line.role in ("sound", "microphone"):
             # The client's voice in mono, repaired by its own spare copies; stereo=0 is the default (RFC 7587 §6.1).
@@ -180,6 +185,9 @@ class Peer:
             if self._ear is None or line.role == "microphone":
                 self._ear = receiver
                 self._microphone.attach(receiver)
+
+    def _rung(self, rung: Rung) -> None:
+        self.on_rung(rung)
 
     async def add_candidate(self, candidate: str | None, sdp_mid: str | None, sdp_mline_index: int | None) -> None:
         """A candidate that the client found after its offer; empty or None marks the end of them. All media share one

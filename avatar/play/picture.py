@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Literal
 
 from aiortc import rtp
@@ -13,6 +14,7 @@ from aiortc.rtcrtpparameters import RTCRtpSendParameters
 
 from ..clock import VIDEO_RATE, MediaClock
 from .congestion import Congestion
+from .ladder import Ladder, Rung
 from .rate import RateControl
 from .repair import REPAIR_S, RepairingSender
 from .sender import MAX_REPEATS
@@ -34,6 +36,8 @@ LOSSY = (0.02, 0.035)
 """Share of lost packets below which copies end and above which they begin."""
 GUARD = 1.6
 """On a narrow path the video gives up this much for copies."""
+OVERLOAD = 0.1
+"""Share of packets lost to a full queue at which sound itself is in danger."""
 MAX_HELD_S = 0.5
 """Of packets that wait for the pacer, for a client whose network does not set the rate: beyond, it starts again from a
 key frame."""
@@ -68,6 +72,12 @@ class PictureSender(RepairingSender):
         self._needs_key = True
         self._last_pts = -1
         self._last_sent = float("-inf")
+        self._ladder = Ladder()
+        self._seen: tuple[int, int] | None = None
+        self._wished = 0
+        """Pixels of the picture that the session would show on a good path."""
+        self.on_rung: Callable[[Rung], None] = lambda rung: None
+        """Called on the loop when the path asks for fewer or smaller pictures, or allows more."""
         self.sent = self.restamped = self.held_up = self.pli = self.fir = 0
 
     # A taker of the source.
@@ -123,7 +133,7 @@ class PictureSender(RepairingSender):
 
     def blocked(self, now: float) -> bool:
         """Whether a picture would only make things worse: those before it still wait, or nothing gets through."""
-        if self._path.pacer.waiting_s > MAX_QUEUE_S:
+        if self._path.pacer.waiting_s > MAX_QUEUE_S or not self._ladder.rung.video:
             return True
         queue = 0.0 if self._path.estimate is None else self._path.estimate.queue_s
         pause = LONG_QUEUE_PAUSE_S if queue > LONG_QUEUE_S else 0.0
@@ -152,6 +162,17 @@ class PictureSender(RepairingSender):
         else:
             video, self.copy_share = max(0.3 * available, available - self.repeats.bits(now)), 0.0
         self.control.follow(int(video))
+        self._climb(video, estimate.loss > OVERLOAD and not calm, now)
+
+    def _climb(self, rate: float, lossy: bool, now: float) -> None:
+        if not self.leads or self._source is None or self._source.size is None:
+            return
+        if self._source.size != self._seen:  # not at a step already: the pictures follow it a little later
+            self._seen = width, height = self._source.size
+            self._wished = round(width * height / self._ladder.rung.scale**2)
+        if self._ladder.update(rate, self._wished, lossy, now):
+            log.info("The network allows: %s.", self._ladder.rung.name)
+            self.on_rung(self._ladder.rung)
 
     async def _run(self) -> None:
         self._want_key()
@@ -204,6 +225,9 @@ class PictureSender(RepairingSender):
                 self.control.on_estimate(
                     estimate, sent=self.meter.bits(now) + SOUND_RESERVE, reserved=SOUND_RESERVE, now=now
                 )
+                if not self.control.following:
+                    limited = self.control.target < self.control.ceiling
+                    self._climb(self.control.target if limited else float("inf"), self.loss > OVERLOAD, now)
 
     def stats(self) -> dict[str, Any]:
         encoding = self._source.stats() if self._source is not None else {}
@@ -214,6 +238,7 @@ class PictureSender(RepairingSender):
             "frames_sent": self.sent,
             "frames_restamped": self.restamped,
             "held_up": self.held_up,
+            "rung": self._ladder.rung.name,
             "copies": self.copies,
             "path_kbps": None if path is None else round(path.rate / 1000, 1),
             "path_loss": None if path is None else round(path.loss, 4),

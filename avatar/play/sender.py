@@ -341,6 +341,9 @@ class SoundSender(MediaSender):
     def taking(self) -> bool:
         return bool(self.running and self._enabled)
 
+    dtx = False
+    """The receiver would rather have no packets while nothing is said (RFC 7587 §6.1, usedtx)."""
+
     @property
     def lossy(self) -> float:
         """The share of packets that get lost, by feedback if there is any, else by the receiver's reports."""

@@ -103,6 +103,11 @@ class SoundTaker(Protocol):
         """The share of its packets that get lost."""
         ...
 
+    @property
+    def dtx(self) -> bool:
+        """It would rather have no packets while nothing is said."""
+        ...
+
     def take(self, sound: Sound) -> None: ...
 
 
@@ -325,6 +330,7 @@ class SoundSource:
             return
         if tick % LOSS_TICKS == 0:
             self._encoder.set_loss(max(taker.lossy for taker in taking))
+            self._encoder.set_dtx(all(taker.dtx for taker in taking))
         data = self._encoder.encode(pcm)
         if not data:
             return  # nothing is said

@@ -317,3 +317,34 @@ async def test_the_quality_of_both_ends_is_told(service: Service, monkeypatch: p
         assert "avatar_sessions_troubled 1.0" in metrics
         status, body = await service.ask("POST", f"/sessions/{call.id}/stats", json={"rtt_ms": "slow"})
         assert status == 422 and body["error"]["field"] == "rtt_ms"
+
+
+async def test_a_thin_network_gets_fewer_and_smaller_pictures_and_is_told_why(service: Service) -> None:
+    await service.ready()
+    async with service.call() as call:
+        size = [p.i420.shape[1] async for p in _some(call.peer, 3)][-1]
+        session = service.state.sessions.get(call.id)
+        assert session.peer is not None
+        sender: Any = session.peer._picture
+        sender._path.on_estimate.clear()  # the real network here is good
+        for tenth in range(200):
+            sender._climb(60_000, False, 1000 + tenth / 10)
+        await call.until(lambda: [m for m in call.ours("session") if m.get("reason") == "network"])
+        told = [m for m in call.ours("session") if m.get("reason") == "network"]
+        await call.until(lambda: call.ours("session")[-1]["fps"] == 10)
+        assert told[0]["fps"] == 15
+        assert call.ours("session")[-1]["frame_scale"] == 0.25
+        async with asyncio.timeout(30):
+            async for picture in call.peer.pictures():
+                if picture.i420.shape[1] == size // 2:
+                    break
+        call.send("client-message", {"t": "session.update", "d": {"frame_scale": 1.0}}, "u1")
+        reply = await call.until(lambda: [f for f in call.frames if f["type"] == "server-response"])
+        assert reply[0]["data"]["d"]["frame_scale"] == 0.5  # of what is wished, what the network allows
+        for tenth in range(2000):
+            sender._climb(5_000_000, False, 2000 + tenth / 10)
+        await call.until(lambda: call.ours("session")[-1]["fps"] == 25)
+        assert call.ours("session")[-1]["frame_scale"] == 1.0
+        for tenth in range(200):
+            sender._climb(1, False, 3000 + tenth / 10)
+        await call.until(lambda: "video" in call.ours("session")[-1].get("notes", {}))
