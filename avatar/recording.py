@@ -283,6 +283,7 @@ class _Sounds:
     """The recorder as a taker of sound."""
 
     lossy = 0.0
+    dtx = False
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
