@@ -124,12 +124,11 @@ class Session:
 
     def _limit(self, rung: Rung) -> None:
         """The client's network asks for less, or allows more."""
-        if rung == self._rung:
-            return
-        self._rung = rung
+        before, self._rung = self._rung, rung
         if self.stage is not None:
             self.stage.tune(self._shown)
-        self.outbox(SessionChanged(self.effective(), "network"))
+        if rung != before:
+            self.outbox(SessionChanged(self.effective(), "network"))
 
     @property
     def _shown(self) -> Tunables:
@@ -231,13 +230,7 @@ class Session:
             "session": self.effective(),
             "ignored": sorted(self._engines.face.ignores) if self._engines.face_ready.is_set() else [],
             "transport": self.peer.stats() if self.peer is not None else {},
-            "playout": {
-                "media_s": round(self.clock.media_s(), 2) if self.clock.running else 0.0,
-                "queued": self.playout.queued,
-                "jumps": self.playout.jumps,
-                "held": self.playout.held,
-                "starved": self.playout.starved,
-            },
+            "playout": self.playout.stats(),
             "recording": round(self.recorder.seconds, 1) if self.recorder is not None else None,
             "quality": self.quality.as_json(),
             "turns": list(self.turns),

@@ -103,6 +103,11 @@ class Playout:
     def queued(self) -> int:
         return len(self._queue)
 
+    def stats(self) -> dict[str, float]:
+        """JSON-able."""
+        names = {"queued": self.queued, "jumps": self.jumps, "held": self.held, "starved": self.starved}
+        return {"media_s": round(self._clock.media_s(), 2) if self._clock.running else 0.0, **names}
+
     @property
     def paused(self) -> bool:
         return self._paused
