@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,10 +18,8 @@ from . import putback
 from .fastwarp import AvatarVolume
 from .looks import I420, Array, Job, Look, Prepared
 from .pipeline import build
+from .places import Places, put
 from .weights import Weights
-
-SIZES = 2
-"""Placements kept of one source frame: sessions that share an avatar may ask for different picture sizes."""
 
 
 @contextmanager
@@ -54,15 +51,7 @@ class State:
     """A look on the device."""
 
     volume: AvatarVolume
-    places: OrderedDict[tuple[int, int], Any] = field(default_factory=OrderedDict)
-
-    def place(self, size: tuple[int, int], make: Callable[[], Any]) -> Any:
-        if size not in self.places:
-            self.places[size] = make()
-            while len(self.places) > SIZES:
-                self.places.popitem(last=False)
-        self.places.move_to_end(size)
-        return self.places[size]
+    places: Places = field(default_factory=Places)
 
 
 class TorchRenderer:
@@ -105,7 +94,7 @@ class TorchRenderer:
             drawn = self.draw(jobs)
             if self.device.type == "cpu":
                 faces = drawn.permute(0, 2, 3, 1).contiguous().numpy()
-                return [self._put_cpu(face, job) for face, job in zip(faces, jobs, strict=True)]
+                return [put(face, job, job.prepared.state.places) for face, job in zip(faces, jobs, strict=True)]
             pictures = [self._put(drawn[i : i + 1], job) for i, job in enumerate(jobs)]
             copies = [picture.to("cpu", non_blocking=True) for picture in pictures]
             torch.cuda.current_stream(self.device).synchronize()
@@ -139,12 +128,6 @@ class TorchRenderer:
 
     # ---- put-back ----------------------------------------------------------------------------------------------------
 
-    def _put_cpu(self, face: Array, job: Job) -> I420:
-        state: State = job.prepared.state
-        size = job.size()
-        place = state.place(size, lambda: putback.put_back(job.prepared.look, *size))
-        return putback.as_i420(face, place)
-
     def placement(self, job: Job) -> Placement:
         size = job.size()
 
@@ -158,7 +141,7 @@ class TorchRenderer:
             return Placement(place, to(place.unit_grid())[None], to(place.mask)[None, None], behind, to(place.base))
 
         state: State = job.prepared.state
-        made: Placement = state.place(size, make)
+        made: Placement = state.places.get(size, make)
         return made
 
     def _put(self, face: Tensor, job: Job) -> Tensor:

@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from ditto.errors import Unavailable
 
+from .pipeline import INPUTS, OUTPUT, build
+from .weights import Weights
+
 OPSET = 20
 """The first whose GridSample takes volumes."""
 
@@ -95,3 +98,36 @@ def export_published(net: str, module: nn.Module, path: Path) -> None:
     inputs, outputs = PUBLISHED[net]
     example = example_inputs(net, module)
     export(GuidedStep(module).eval() if net == "lmdm" else module, example, path, inputs, outputs)
+
+
+class AvatarGraph(nn.Module):
+    """What an avatar brings, as a graph: the constants that are made of its volume and points."""
+
+    def __init__(self, prepare: Any) -> None:
+        super().__init__()
+        self.prepare = prepare
+
+    def forward(self, feature_3d: Tensor, kp_source: Tensor) -> tuple[Tensor, ...]:
+        made = self.prepare(feature_3d, kp_source)
+        return made.compressed, made.still, made.heat
+
+
+def export_pipeline(weights: Weights, out: Path, dtype: torch.dtype = torch.float32) -> tuple[Path, Path]:
+    """`frame.onnx` (warp and decoder, any batch) and `avatar.onnx` below `out`. Weights in `dtype`; coordinates, masks,
+    sampling and statistics stay float32, as TensorRT's strong typing then keeps them."""
+    pipeline = build(weights, "cpu", dtype)
+    prepare = pipeline.warp.prepare
+    depth = pipeline.warp.grid.shape[0]
+    volume = torch.zeros(2, prepare.compress.in_channels, depth, 64, 64)
+    points = torch.zeros(2, 21, 3)
+    out.mkdir(parents=True, exist_ok=True)
+    with torch.inference_mode():
+        made = prepare(volume, points)
+    avatar, frame = out / "avatar.onnx", out / "frame.onnx"
+    names = INPUTS[1:4]
+    batch = {0: "batch"}
+    given = ("feature_3d", "kp_source")
+    export(AvatarGraph(prepare), (volume, points), avatar, given, names, dict.fromkeys((*given, *names), batch))
+    inputs = (made.volume.to(dtype), *made.tensors()[1:], points)
+    export(pipeline, inputs, frame, INPUTS, (OUTPUT,), dict.fromkeys((*INPUTS, OUTPUT), batch))
+    return frame, avatar

@@ -59,8 +59,15 @@ class Prepare(nn.Module):
 
     def forward(self, feature: Tensor, kp_source: Tensor) -> AvatarVolume:
         compressed = F.relu(self.compress(feature))
-        still = sample(compressed, self.grid.expand(len(feature), -1, -1, -1, -1))
+        still = sample(compressed, self.grid.expand(feature.shape[0], -1, -1, -1, -1))
         return AvatarVolume(feature, compressed, still, heat(self.grid, kp_source), kp_source)
+
+
+def halved(x: Tensor) -> Tensor:
+    """Half the height and width, by averages."""
+    if x.device.type == "cpu" and x.dtype != torch.float32:  # torch has no such kernel
+        return F.avg_pool3d(x.float(), (1, 2, 2)).to(x.dtype)
+    return F.avg_pool3d(x, (1, 2, 2))
 
 
 class FastWarp(nn.Module):
@@ -138,7 +145,7 @@ class FastWarp(nn.Module):
     def hourglass(self, x: Tensor) -> Tensor:
         skips = [x]
         for down in self.downs:
-            skips.append(F.avg_pool3d(F.relu(down(skips[-1])), (1, 2, 2)))
+            skips.append(halved(F.relu(down(skips[-1]))))
         y = skips.pop()
         for up in self.ups:
             y = torch.cat((F.relu(up(y)), skips.pop()), dim=1)
