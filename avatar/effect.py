@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from .clock import SLOTS_PER_S
+from .engines import Engines
 from .play.ladder import Rung
 from .play.peer import Peer
-from .seams import Face
 from .tunables import TABLE, Tunables
 
 
@@ -24,13 +24,13 @@ def within(wished: Tunables, rung: Rung) -> Tunables:
     )
 
 
-def effective(wished: Tunables, rung: Rung, peer: Peer | None, face: Face | None) -> dict[str, Any]:
+def effective(wished: Tunables, rung: Rung, peer: Peer | None, engines: Engines) -> dict[str, Any]:
     """As the client is told, with what was negotiated and what the face has no use for."""
     values = within(wished, rung).as_json()
     if peer is not None:
         values["codec"] = peer.codec or None
-    if face is not None:
-        values["ignored"] = sorted(face.ignores)
+    if engines.face_ready.is_set():
+        values["ignored"] = sorted(engines.face.ignores)
     notes = {}
     if wished.fps > SLOTS_PER_S:
         notes["fps"] = f"Pictures are paired with 40 ms of sound, so {SLOTS_PER_S} a second are sent."

@@ -238,8 +238,7 @@ class Session:
 
     def effective(self) -> dict[str, Any]:
         """The tunables as they hold, with what was negotiated and what the face has no use for."""
-        face = self._engines.face if self._engines.face_ready.is_set() else None
-        return effect.effective(self.tunables, self._rung, self.peer, face)
+        return effect.effective(self.tunables, self._rung, self.peer, self._engines)
 
     # -- what the turn and the listener tell -----------------------------------------------------------------------
 
