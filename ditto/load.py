@@ -1,0 +1,148 @@
+"""From files to a face: a published checkpoint's networks, put together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from .audio.encoders import load_encoder
+from .engine import Engine
+from .errors import BadCheckpoint
+from .motion.options import Options
+from .motion.sampler import OnnxSampler, TorchSampler
+from .motion.vector import POINTS, Array, Info
+from .networks import Networks, TorchExtractors, TorchStitch
+from .registration.detector import Detector
+from .registration.finder import Finder, FreeFinder, PublishedFinder
+from .registration.landmarks import Landmarks106, Landmarks203
+from .registration.mesh import Mesh
+from .registration.nets import onnx_net, session
+
+if TYPE_CHECKING:
+    from .backends.looks import Renderer
+    from .checkpoints import Checkpoint
+
+FINDERS = ("free", "published")
+"""Ways to find a face: with networks that may be used for anything, or exactly as published."""
+
+
+def best_device() -> str:
+    """cuda where torch sees one, else cpu."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def networks(checkpoint: Checkpoint, device: str, renderer: Renderer | None = None) -> Networks:
+    """All networks of a checkpoint, on a device. Raises `BadCheckpoint`."""
+    try:
+        return _networks(checkpoint, device, renderer)
+    except ValueError as error:
+        raise BadCheckpoint(str(error)) from error
+
+
+def _networks(checkpoint: Checkpoint, device: str, renderer: Renderer | None) -> Networks:
+    from .layout import Kind
+
+    options = Options.of(checkpoint.config.default_kwargs)
+    published = None
+    detector, points = checkpoint.file("insightface_det"), checkpoint.file("landmark106")
+    if detector is not None and points is not None:
+        published = PublishedFinder(Detector(onnx_net(detector)), Landmarks106(onnx_net(points)))
+    blaze, mesh = checkpoint.file("blaze_face"), checkpoint.file("face_mesh")
+    parts = _torch_parts if checkpoint.layout.kind is Kind.PYTORCH else _onnx_parts
+    sampler, stitch, extractors = parts(checkpoint, device)
+    if renderer is None:
+        from .backends.eager import TorchRenderer
+
+        renderer = TorchRenderer(checkpoint.weights, device)
+    return Networks(
+        options,
+        load_encoder(checkpoint.layout.need("hubert"), device),
+        sampler,
+        stitch,
+        extractors,
+        renderer,
+        Landmarks203(onnx_net(checkpoint.layout.need("landmark203"))),
+        Mesh(onnx_net(blaze), onnx_net(mesh)) if blaze is not None and mesh is not None else None,
+        published,
+        f"{checkpoint.layout.root.name}, {renderer.name}",
+        checkpoint.fingerprint,
+    )
+
+
+def _torch_parts(checkpoint: Checkpoint, device: str) -> tuple[TorchSampler, TorchStitch, TorchExtractors]:
+    lmdm, appearance, motion = (
+        checkpoint.module(name).to(device) for name in ("lmdm", "appearance_extractor", "motion_extractor")
+    )
+    stitch = TorchStitch(checkpoint.module("stitch_network"))
+    return TorchSampler(lmdm, device), stitch, TorchExtractors(appearance, motion, device)
+
+
+def _onnx_parts(checkpoint: Checkpoint, device: str) -> tuple[OnnxSampler, OnnxStitch, OnnxExtractors]:
+    providers = ["CUDAExecutionProvider", "CPUExecutionProvider"] if device.startswith("cuda") else None
+    need = checkpoint.layout.need
+    return (
+        OnnxSampler(session(need("lmdm"), providers=providers)),
+        OnnxStitch(need("stitch_network")),
+        OnnxExtractors(need("appearance_extractor"), need("motion_extractor")),
+    )
+
+
+class OnnxStitch:
+    """The published stitching file, pair by pair: its batch is one."""
+
+    def __init__(self, path: Path) -> None:
+        self._session = session(path, threads=1)
+        self._names = [value.name for value in self._session.get_inputs()]
+
+    def __call__(self, x_s: Array, x_d: Array) -> Array:
+        pairs = zip(x_s, x_d, strict=True)
+        out = [self._session.run(None, dict(zip(self._names, (a[None], b[None]), strict=True)))[0] for a, b in pairs]
+        return np.asarray(np.concatenate(out).reshape(-1, POINTS, 3), np.float32)
+
+
+class OnnxExtractors:
+    """The published extractor files."""
+
+    def __init__(self, appearance: Path, motion: Path) -> None:
+        self._appearance, self._motion = onnx_net(appearance), onnx_net(motion)
+
+    def appearance(self, image: Array) -> Array:
+        return self._appearance(image)[0]
+
+    def motion(self, image: Array) -> Info:
+        names = ("pitch", "yaw", "roll", "t", "exp", "scale", "kp")
+        return dict(zip(names, self._motion(image), strict=True))
+
+
+def finder_of(made: Networks, kind: Literal["free", "published"], face_dir: Path) -> Finder:
+    """Raises `BadCheckpoint` in words where its networks are not there."""
+    if kind == "published":
+        if made.published_finder is None:
+            raise BadCheckpoint("This checkpoint has no insightface_det and landmark106: use the free finder.")
+        return made.published_finder
+    try:
+        return FreeFinder(face_dir)
+    except ValueError as error:
+        raise BadCheckpoint(str(error)) from error
+
+
+def engine(
+    cfg_pkl: Path,
+    data_root: Path,
+    data_dir: Path,
+    *,
+    device: str | None = None,
+    finder: Literal["free", "published"] = "free",
+) -> Engine:
+    """A face of a published checkpoint; `data_dir` holds the free face networks and keeps registered sources.
+
+    Raises `BadCheckpoint`, `OutOfMemory`, `Unavailable`, all in words.
+    """
+    from .checkpoints import open_checkpoint
+
+    made = networks(open_checkpoint(cfg_pkl, data_root), device or best_device())
+    return Engine(made, finder_of(made, finder, data_dir / "face"), data_dir / "ditto_sources")
