@@ -1,24 +1,60 @@
-"""How soon the avatar answers, as the user hears it: typed lines, and recorded speech played as the microphone.
+"""How soon the avatar answers, as the user hears it: typed lines, and forty spoken turns.
 
-For spoken turns the figure is taken on the client's two-channel recording: the last audible sample of the user's voice
-to the first audible sample of the reply. The server's own waterfall stands beside it.
+English with the embedded engines, spoken by the local voices and recorded; Japanese with a scripted recogniser, for
+there is none without a download. The figure of a spoken turn is taken on the client's two-channel recording: the last
+audible sample of the user's voice to the first audible sample of the reply. The server's own waterfall stands beside
+it: what of the wait was the decision that the turn is over, what the engines', and what was left for the loop itself.
 """
 
 from __future__ import annotations
 
+import asyncio
 import statistics
 import tempfile
+import wave
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 
-from ._server import QUICK, ROOT, client, percentile, serving
+from avatar.face.stage import Resampler
+from avatar.speak.engines import choose_tts
 
-QUESTIONS = sorted((ROOT / "tests" / "hear" / "speech").glob("*.flac"))
+from . import Bar, at_least, at_most
+from ._pauses import part
+from ._scripted import Script, endpoint
+from ._server import QUICK, ROOT, Served, client, percentile, serving
+
+BARS: dict[str, Bar] = {
+    "spoken_turns": at_least(6 if QUICK else 38),
+    "spoken_p50_ms": at_most(800),
+    "spoken_p95_ms": at_most(1300),
+    "own_p95_ms": at_most(80),
+    "waterfall_gap_p50_ms": at_most(20),
+}
+RECORDED = sorted((ROOT / "tests" / "hear" / "speech").glob("*.flac"))
 LINES = ("What time is it?", "What can you do?", "Hello!", "How do I connect a real language model?", "Thank you.")
-ROUNDS = 1 if QUICK else 4
+ENGLISH = tuple(
+    """What can you do? | Tell me a joke. | What is the date today? | What is seven times eight? | Who are you?
+    Good morning. | How are you today? | Can you help me? | My name is Robert. | What is my name?
+    What is twenty plus five? | Do you like music? | Where do you live? | Please say hello to my friend. | Goodbye.
+    """.replace("\n", "|").split("|")[:-1]
+)
+JAPANESE = tuple(
+    """今何時ですか。 | 今日は何日ですか。 | 何ができますか。 | こんにちは。 | お元気ですか。
+    冗談を言ってください。 | 七かける八はいくつですか。 | あなたは誰ですか。 | 私の名前は太郎です。
+    私の名前は何ですか。 | おはようございます。 | 手伝ってくれますか。 | 二十足す五はいくつですか。
+    音楽は好きですか。 | どこに住んでいますか。 | ありがとうございます。 | 今日は何曜日ですか。
+    東京の天気はどうですか。 | 本を読むのが好きです。 | さようなら。
+    """.replace("\n", "|").split("|")[:-1]
+)
+SESSION = 5
+"""Turns of one session."""
+ANSWER_S = 13.0
+"""Silence after each line: the responder's longest answer."""
 RATE = 48_000
 VOICE_PEAK = 0.03
 """Share of a track's loudest sample above which there is a voice: recordings have breath and room noise below it."""
@@ -33,6 +69,36 @@ STAGES = (
 )
 
 Pcm = np.ndarray[Any, np.dtype[np.int16]]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What the user says in a turn."""
+
+    text: str
+    pcm: Pcm
+    """48 kHz, without silence around it."""
+
+
+@dataclass
+class Measured:
+    """One answered turn."""
+
+    wait_ms: float
+    """On the recording."""
+    record: dict[str, Any]
+
+    @property
+    def engines_ms(self) -> float:
+        """What the turn waited for recognition, language model, voice and face."""
+        at = [self.record.get(stage) for stage in STAGES[:-1]]
+        known = [value for value in at if value is not None]
+        return known[-1] - known[0] if known else 0.0
+
+    @property
+    def own_ms(self) -> float:
+        """What is left: the path of the sound both ways, queues, codecs, the wait for a slot."""
+        return self.wait_ms - float(self.record["endpoint"]) - self.engines_ms
 
 
 def tracks(path: Path) -> list[Pcm]:
@@ -54,44 +120,126 @@ def audible(track: Pcm) -> np.ndarray[Any, np.dtype[np.intp]]:
     return np.flatnonzero(magnitude > max(300, VOICE_PEAK * int(magnitude.max(initial=0))))
 
 
-def wait_ms(path: Path) -> float | None:
-    """From the user's last audible sample to the avatar's first one after it; None when there was no answer."""
+def waits_ms(path: Path) -> list[float | None]:
+    """For each line of the user's, from its last audible sample to the avatar's first one before the next line; None
+    where there was no answer."""
     voice, microphone = (audible(track) for track in tracks(path))
-    if not len(voice) or not len(microphone):
-        return None
-    after = voice[voice > microphone[-1]]
-    return None if not len(after) else float(after[0] - microphone[-1]) * 1000 / RATE
+    if not len(microphone):
+        return []
+    breaks = np.flatnonzero(np.diff(microphone) > (ANSWER_S - 3) * RATE)
+    ends = [*microphone[breaks].tolist(), int(microphone[-1])]
+    begins = [*microphone[breaks + 1].tolist(), 1 << 62]
+    found: list[float | None] = []
+    for end, following in zip(ends, begins, strict=True):
+        after = voice[(voice > end) & (voice < following)]
+        found.append(float(after[0] - end) * 1000 / RATE if len(after) else None)
+    return found
+
+
+def recorded(path: Path) -> Line:
+    with av.open(str(path)) as file:
+        resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
+        blocks = [b.to_ndarray()[0] for f in file.decode(audio=0) for b in resampler.resample(f)]
+    pcm = np.concatenate(blocks)
+    loud = audible(pcm)
+    return Line(path.stem, pcm[loud[0] : loud[-1] + 1])
+
+
+async def synthesised(texts: Sequence[str], language: str, voices: Sequence[str]) -> list[Line]:
+    tts = await choose_tts("auto", ROOT / "checkpoints")
+    await tts.warm()
+    lines = []
+    try:
+        for i, text in enumerate(line.strip() for line in texts):
+            pcm = await part(tts, voices[i % len(voices)], language, text)
+            to_48k = Resampler(16_000, RATE)
+            lines.append(Line(text, np.concatenate([to_48k.feed(pcm), to_48k.flush()])))
+    finally:
+        await tts.close()
+    return lines
+
+
+def microphone(lines: Sequence[Line], path: Path) -> None:
+    """The lines one after the other over a quiet room, each with time for its answer."""
+    rng = np.random.default_rng(5)
+    parts = [np.zeros(RATE, np.int16)]
+    for line in lines:
+        parts += [line.pcm, np.zeros(round(ANSWER_S * RATE), np.int16)]
+    sound = np.concatenate(parts)
+    room = rng.standard_normal(len(sound)) * 32768 * 10 ** (-66 / 20)
+    with wave.open(str(path), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(RATE)
+        out.writeframes(np.clip(sound + room, -32768, 32767).astype("<i2").tobytes())
+
+
+def converse(server: Served, lines: Sequence[Line], directory: Path, *flags: str) -> tuple[list[Measured], int]:
+    """One session. Returns its turns, and how many lines were not answered as one turn each."""
+    sound, film = directory / "microphone.wav", directory / "talk.mkv"
+    microphone(lines, sound)
+    report = client("--server", server.url, "--mic_path", sound, "--output", film, "--timeout", "300", *flags)
+    waits = waits_ms(film)
+    records = [r for r in report["turns"] if r["kind"] == "user" and not r["interrupted"] and r["first_sent"]]
+    if len(waits) != len(lines) or len(records) != len(lines):
+        return [], len(lines)
+    pairs = [Measured(wait, record) for wait, record in zip(waits, records, strict=True) if wait is not None]
+    return pairs, len(lines) - len(pairs)
+
+
+def spoken(directory: Path) -> tuple[dict[str, list[Measured]], int, dict[str, str]]:
+    """All spoken turns by language, how many lines went wrong, and the engines of the English ones."""
+    found: dict[str, list[Measured]] = {"en": [], "ja": []}
+    wrong = 0
+    voices = ("flite-rms", "flite-slt", "flite-awb")
+    english = asyncio.run(synthesised(ENGLISH, "en", voices)) + [recorded(path) for path in RECORDED]
+    japanese = asyncio.run(synthesised(JAPANESE, "ja", ("openjtalk-mei",)))
+    if QUICK:
+        english, japanese = english[:SESSION], japanese[:SESSION]
+    with serving() as server:
+        for at in range(0, len(english), SESSION):
+            turns, lost = converse(server, english[at : at + SESSION], directory)
+            found["en"] += turns
+            wrong += lost
+        engines = server.get("/ready")["engines"]
+    for at in range(0, len(japanese), SESSION):
+        lines = japanese[at : at + SESSION]
+        script = Script([(line.text, line.pcm[::3]) for line in lines])
+        with endpoint(script) as url, serving("--stt", url) as server:
+            turns, lost = converse(server, lines, directory)
+            found["ja"] += turns
+            wrong += lost
+    return found, wrong, engines
 
 
 def run() -> dict[str, Any]:
     typed: list[float] = []
-    spoken: list[float] = []
-    turns: list[dict[str, Any]] = []
-    unanswered = 0
-    with tempfile.TemporaryDirectory() as directory, serving() as server:
-        film = Path(directory) / "talk.mkv"
-        for _ in range(ROUNDS):
-            for line in LINES:
-                report = client("--server", server.url, "--chat", line)
-                typed += [t["first_audio_received_ms"] for t in report["turns"] if t["first_audio_received_ms"]]
-            for question in QUESTIONS:
-                report = client("--server", server.url, "--mic_path", question, "--output", film)
-                waited = wait_ms(film)
-                if waited is None:
-                    unanswered += 1
-                else:
-                    spoken.append(waited)
-                    turns += report["turns"][-1:]
-        engines = server.get("/ready")["engines"]
-    figures: dict[str, Any] = {role: name for role, name in engines.items() if role != "vad"}
-    for name, values in (("typed", typed), ("spoken", spoken)):
-        figures[f"{name}_turns"] = len(values)
+    with tempfile.TemporaryDirectory() as name:
+        with serving() as server:
+            for _ in range(1 if QUICK else 4):
+                for line in LINES:
+                    report = client("--server", server.url, "--chat", line)
+                    typed += [t["first_audio_received_ms"] for t in report["turns"] if t["first_audio_received_ms"]]
+        found, wrong, engines = spoken(Path(name))
+    figures: dict[str, Any] = {role: engine for role, engine in engines.items() if role != "vad"}
+    turns = [turn for some in found.values() for turn in some]
+    waits = {"typed": typed, "spoken": [t.wait_ms for t in turns]}
+    waits |= {f"spoken_{language}": [t.wait_ms for t in some] for language, some in found.items()}
+    for kind, values in waits.items():
+        figures[f"{kind}_turns"] = len(values)
         if values:
-            figures[f"{name}_p50_ms"] = statistics.median(values)
-            figures[f"{name}_p95_ms"] = percentile(values, 0.95)
-    figures["spoken_unanswered"] = unanswered
+            figures[f"{kind}_p50_ms"] = statistics.median(values)
+            figures[f"{kind}_p95_ms"] = percentile(values, 0.95)
+    figures["spoken_lost"] = wrong
+    if turns:
+        figures["own_p50_ms"] = statistics.median(t.own_ms for t in turns)
+        figures["own_p95_ms"] = percentile([t.own_ms for t in turns], 0.95)
+        # The recording against the waterfall: what the stages leave unexplained.
+        gaps = [abs(t.wait_ms - t.record["first_audio_received_ms"]) for t in turns]
+        figures["waterfall_gap_p50_ms"] = statistics.median(gaps)
+        figures["speculated_turns"] = sum(1 for t in turns if t.record["ahead_ms"])
     for stage in STAGES:
-        reached = [turn[stage] for turn in turns if turn.get(stage) is not None]
+        reached = [t.record[stage] for t in turns if t.record.get(stage) is not None]
         if reached:
             figures[f"{stage}_ms"] = statistics.median(reached)
     return figures

@@ -142,11 +142,13 @@ export class Overlay {
     }
     const heard = typeof (this.#turn.marks ?? this.#turn).endpoint === "number";
     const cached = this.#turn.cached ?? [];
+    const ahead = Object.keys(this.#turn.ahead_ms ?? {});
     const parts = [
       h("p", {}, t(heard ? "stats.turn" : "stats.turn.said"), " ", h("strong", {}, ms(total))),
       bar,
       h("ul", { class: "legend" }, stages.map(({ stage, ms: length }) => h("li", { class: `stage-${STAGES.indexOf(stage)}` }, h("i", { "aria-hidden": "true" }), stageName(stage), " ", h("b", {}, ms(length))))),
       cached.length > 0 && h("p", {}, t("stats.cached", { what: cached.map((stage) => (known(`engine.${stage}`) ? t(`engine.${stage}`) : stage)).join(", ") })),
+      ahead.length > 0 && h("p", {}, t("stats.ahead", { what: ahead.map(stageName).join(", ") })),
     ];
     this.#turnBox.replaceChildren(...parts.filter(Boolean));
   }

@@ -14,6 +14,7 @@ export class Transcript {
   #list;
   #empty;
   #partial = null;
+  #heard = null;
   #typed = [];
   #reply = null;
 
@@ -34,6 +35,7 @@ export class Transcript {
   /** A new session begins: what stands here so far is not in its memory. */
   divide() {
     this.#partial = null;
+    this.#heard = null;
     this.#reply = null;
     if (this.#list.children.length && this.#list.lastElementChild.className !== "divide") {
       this.#list.append(h("li", { class: "divide", "aria-hidden": "true" }));
@@ -49,16 +51,21 @@ export class Transcript {
     }
   }
 
-  /** A `user-transcription`: partial ones replace each other, the final one stays. */
-  heard({ text = "", final }) {
+  /**
+   * A `user-transcription`: partial ones replace each other, the final one stays, unless a higher `revision` says that
+   * the user had not finished: then the line goes on.
+   */
+  heard({ text = "", final, revision = 0 }) {
     if (final && this.#isEcho(text)) return;
     if (!text.trim()) {
       if (final) this.#dropPartial();
       return;
     }
+    if (revision > 0) this.#partial ??= this.#heard;
     this.#partial ??= this.#add("user", "");
     this.#partial.write(text);
     this.#partial.item.classList.toggle("partial", !final);
+    this.#heard = this.#partial;
     if (final) this.#partial = null;
     this.#scroll();
   }
@@ -104,6 +111,7 @@ export class Transcript {
   }
 
   #paint(entry) {
+    this.#heard = entry.said ? null : this.#heard;
     const said = squeeze(entry.said);
     const planned = squeeze(entry.planned);
     const rest = planned.startsWith(said) ? planned.slice(said.length) : "";
@@ -121,7 +129,7 @@ export class Transcript {
 
   #dropPartial() {
     this.#partial?.item.remove();
-    this.#partial = null;
+    this.#partial = this.#heard = null;
   }
 
   #add(side, text) {

@@ -147,6 +147,21 @@ async def test_partial_transcripts_grow_in_place(visit: Visit, server: Server) -
     assert await page.locator("#transcript .partial").count() == 0
 
 
+async def test_a_revised_line_replaces_what_seemed_finished(visit: Visit, server: Server) -> None:
+    page = await visit.open(server)
+    await visit.call()
+    await visit.greeted()
+    deliver = """([text, final, revision]) => window.__channels.at(-1).dispatchEvent(new MessageEvent("message", { data:
+      JSON.stringify({ label: "rtvi-ai", type: "user-transcription", id: "1", data: { text, final, revision } }) }))"""
+    await page.evaluate(deliver, ["What is", True, 0])
+    await page.evaluate(deliver, ["What is the", False, 1])
+    assert await visit.lines("user") == ["What is the"]
+    await page.evaluate(deliver, ["What is the time?", True, 1])
+    assert await visit.lines("user") == ["What is the time?"]
+    await page.evaluate(deliver, ["And the date?", True, 0])
+    assert await visit.lines("user") == ["What is the time?", "And the date?"]
+
+
 async def test_text_before_start_begins_a_session_without_the_microphone(visit: Visit, server: Server) -> None:
     page = await visit.open(server, before=COUNT_QUESTIONS)
     await visit.type("Hello")
