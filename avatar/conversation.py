@@ -45,7 +45,7 @@ class Conversation:
         """What the running turn was asked with."""
         self._draft: tuple[Recognition, Draft] | None = None
         """What is worked out ahead, and for which utterance."""
-        self._ledger = Ledger()
+        self._ledger = Ledger(engines.drafts)
         self._puzzled = False
         """It has said that it did not understand, and has understood nothing since."""
         self._cleaning: set[asyncio.Task[None]] = set()
@@ -221,7 +221,7 @@ class Conversation:
         finally:
             if reply is not None:
                 await reply.close()
-                self._ledger.used += reply.tokens
+                self._ledger.enter(used=reply.tokens)
         heard = session.playout.heard()
         turn.heard_text = heard.text
         self._remember(turn, turn.reply_text if heard.complete else heard.text)

@@ -35,11 +35,20 @@ Voice = Callable[[Clause], AsyncIterator[AudioChunk]]
 class Ledger:
     """What drafting has cost a session and what it was worth, in the pieces that language models stream: tokens."""
 
-    def __init__(self) -> None:
+    def __init__(self, total: Ledger | None = None) -> None:
+        """`total` is told as well: the account of all sessions."""
+        self._total = total
         self.used = 0
         """Tokens of replies that were wanted."""
         self.wasted = 0
         """Tokens of drafts that were not."""
+
+    def enter(self, *, used: int = 0, wasted: int = 0) -> None:
+        """More tokens of either kind."""
+        self.used += used
+        self.wasted += wasted
+        if self._total is not None:
+            self._total.enter(used=used, wasted=wasted)
 
     @property
     def allows(self) -> bool:
@@ -254,7 +263,7 @@ class Draft:
         if self._reply is not None:
             await self._reply.close()
             if not self._claimed:
-                self._ledger.wasted += self._reply.tokens - self._counted
+                self._ledger.enter(wasted=self._reply.tokens - self._counted)
                 self._counted = self._reply.tokens
 
 

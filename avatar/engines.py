@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from .draft import Ledger
 from .errors import AvatarError, Invalid, NotReady
 from .face.avatars import AvatarStore
 from .face.engines import choose_face
@@ -55,6 +56,8 @@ class Engines:
         self._llm: LLM | None = None
         self._tts: CachingTTS | None = None
         self._new_vad: Callable[[], Vad] | None = None
+        self.drafts = Ledger()
+        """What working ahead has cost all sessions."""
         self.turn_model: TurnModel | None = None
         """What understands pauses; None where it has not been fetched."""
         self._made: list[Face | STT | LLM | TTS] = []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import threading
 import wave
 from collections.abc import Iterator, Sequence
@@ -49,7 +50,7 @@ class Script:
     async def transcribe(self, request: web.Request) -> web.Response:
         sound = (await request.post())["file"]
         assert isinstance(sound, web.FileField)
-        with wave.open(sound.file) as file:
+        with wave.open(io.BytesIO(sound.file.read())) as file:
             pcm = np.frombuffer(file.readframes(file.getnframes()), "<i2")
         self.requests += 1
         await asyncio.sleep(DECODE_S)

@@ -34,6 +34,7 @@ BARS: dict[str, Bar] = {
     "spoken_p95_ms": at_most(1300),
     "own_p95_ms": at_most(80),
     "waterfall_gap_p50_ms": at_most(20),
+    "wasted_token_percent": at_most(40),
 }
 RECORDED = sorted((ROOT / "tests" / "hear" / "speech").glob("*.flac"))
 LINES = ("What time is it?", "What can you do?", "Hello!", "How do I connect a real language model?", "Thank you.")
@@ -187,10 +188,17 @@ def converse(server: Served, lines: Sequence[Line], directory: Path, *flags: str
     return pairs, len(lines) - len(pairs)
 
 
-def spoken(directory: Path) -> tuple[dict[str, list[Measured]], int, dict[str, str]]:
-    """All spoken turns by language, how many lines went wrong, and the engines of the English ones."""
+def spoken(directory: Path) -> tuple[dict[str, list[Measured]], dict[str, Any]]:
+    """All spoken turns by language, and figures of the servers: engines, lines that went wrong, tokens in vain."""
     found: dict[str, list[Measured]] = {"en": [], "ja": []}
-    wrong = 0
+    wrong, used, wasted = 0, 0.0, 0.0
+
+    def account(server: Served) -> None:
+        nonlocal used, wasted
+        gauges = server.gauges()
+        used += gauges["avatar_llm_tokens_used"]
+        wasted += gauges["avatar_llm_tokens_wasted"]
+
     voices = ("flite-rms", "flite-slt", "flite-awb")
     english = asyncio.run(synthesised(ENGLISH, "en", voices)) + [recorded(path) for path in RECORDED]
     japanese = asyncio.run(synthesised(JAPANESE, "ja", ("openjtalk-mei",)))
@@ -202,6 +210,7 @@ def spoken(directory: Path) -> tuple[dict[str, list[Measured]], int, dict[str, s
             found["en"] += turns
             wrong += lost
         engines = server.get("/ready")["engines"]
+        account(server)
     for at in range(0, len(japanese), SESSION):
         lines = japanese[at : at + SESSION]
         script = Script([(line.text, line.pcm[::3]) for line in lines])
@@ -209,7 +218,9 @@ def spoken(directory: Path) -> tuple[dict[str, list[Measured]], int, dict[str, s
             turns, lost = converse(server, lines, directory)
             found["ja"] += turns
             wrong += lost
-    return found, wrong, engines
+            account(server)
+    figures: dict[str, Any] = {role: engine for role, engine in engines.items() if role != "vad"}
+    return found, figures | {"spoken_lost": wrong, "wasted_token_percent": 100 * wasted / max(1.0, used)}
 
 
 def run() -> dict[str, Any]:
@@ -220,8 +231,7 @@ def run() -> dict[str, Any]:
                 for line in LINES:
                     report = client("--server", server.url, "--chat", line)
                     typed += [t["first_audio_received_ms"] for t in report["turns"] if t["first_audio_received_ms"]]
-        found, wrong, engines = spoken(Path(name))
-    figures: dict[str, Any] = {role: engine for role, engine in engines.items() if role != "vad"}
+        found, figures = spoken(Path(name))
     turns = [turn for some in found.values() for turn in some]
     waits = {"typed": typed, "spoken": [t.wait_ms for t in turns]}
     waits |= {f"spoken_{language}": [t.wait_ms for t in some] for language, some in found.items()}
@@ -230,7 +240,6 @@ def run() -> dict[str, Any]:
         if values:
             figures[f"{kind}_p50_ms"] = statistics.median(values)
             figures[f"{kind}_p95_ms"] = percentile(values, 0.95)
-    figures["spoken_lost"] = wrong
     if turns:
         figures["own_p50_ms"] = statistics.median(t.own_ms for t in turns)
         figures["own_p95_ms"] = percentile([t.own_ms for t in turns], 0.95)

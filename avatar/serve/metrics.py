@@ -11,6 +11,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.process_collector import ProcessCollector
 
+from ..draft import Ledger
 from ..quality import BARS, Alarm
 from ..speak.cache import CachingTTS
 from ..turns import STAGES
@@ -38,6 +39,16 @@ class Metrics:
         self.cache_hits = Gauge("avatar_voice_cache_hits", "Clauses spoken from memory", registry=self.registry)
         self.cache_misses = Gauge("avatar_voice_cache_misses", "Clauses synthesised", registry=self.registry)
         self.cache_bytes = Gauge("avatar_voice_cache_bytes", "Sound kept in memory", registry=self.registry)
+        self.tokens_used = Gauge("avatar_llm_tokens_used", "Tokens of replies that were wanted", registry=self.registry)
+        self.tokens_wasted = Gauge(
+            "avatar_llm_tokens_wasted", "Tokens of replies drafted in vain", registry=self.registry
+        )
+        self.ahead = Counter(
+            "avatar_turn_stages_ahead",
+            "Stages that were done before the turn was certain",
+            ["stage"],
+            registry=self.registry,
+        )
         self.turns = Counter(
             "avatar_turns", "Turns by kind and end", ["kind", "interrupted", "failed"], registry=self.registry
         )
@@ -78,12 +89,16 @@ class Metrics:
     def turn(self, record: dict[str, Any]) -> None:
         """Counts a finished turn."""
         self.turns.labels(record["kind"], str(record["interrupted"]).lower(), str(bool(record["error"])).lower()).inc()
+        for stage in record["ahead_ms"]:
+            self.ahead.labels(stage).inc()
         for stage in STAGES:
             if record[stage] is not None:
                 self.stages.labels(stage).observe(max(0.0, record[stage]) / 1000)
 
-    def render(self, sessions: Any, voice: CachingTTS | None) -> bytes:
+    def render(self, sessions: Any, voice: CachingTTS | None, drafts: Ledger) -> bytes:
         """The text for a scraper, with the gauges read now; `voice` is None until one is loaded."""
+        self.tokens_used.set(drafts.used)
+        self.tokens_wasted.set(drafts.wasted)
         if voice is not None:
             self.cache_hits.set(voice.hits)
             self.cache_misses.set(voice.misses)

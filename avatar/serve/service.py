@@ -57,7 +57,8 @@ async def ready(request: web.Request) -> web.Response:
 
 async def metrics(request: web.Request) -> web.Response:
     state = request.app[STATE]
+    voice = state.engines.tts if state.engines.tts_ready.is_set() else None
     return web.Response(
-        body=state.metrics.render(state.sessions, state.engines.tts if state.engines.tts_ready.is_set() else None),
+        body=state.metrics.render(state.sessions, voice, state.engines.drafts),
         headers={"Content-Type": CONTENT_TYPE_LATEST},
     )

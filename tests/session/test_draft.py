@@ -119,7 +119,11 @@ class House:
         self.stage = Stage(face, object(), self.tunables, 1, Inline())  # type: ignore[arg-type]
         self.playout = Playout(MediaClock(), self, self.stage.idle, self._on_slice)
         engines: Any = SimpleNamespace(
-            face=face, llm=self.mind, tts=self.voice, stt=SimpleNamespace(choice=Choice("stt", "words", ""))
+            drafts=Ledger(),
+            face=face,
+            llm=self.mind,
+            tts=self.voice,
+            stt=SimpleNamespace(choice=Choice("stt", "words", "")),
         )
         self.conversation = Conversation(self, engines)  # type: ignore[arg-type]
 
