@@ -310,10 +310,10 @@ class Conversation:
         turn.engines["tts"] = tts.choice.name
 
         def speak_clause(clause: Clause) -> AsyncIterator[AudioChunk]:
-            if tts.holds(clause, voice) and "tts" not in turn.cached:
-                turn.cached += ("tts",)
             if isinstance(reply, Draft) and clause.index == 0:
                 return reply.sound(clause)
+            if tts.holds(clause, voice) and "tts" not in turn.cached:
+                turn.cached += ("tts",)
             return tts.speak(clause, voice)
 
         return speak_clause

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ from .types import AudioChunk, Pcm
 log = logging.getLogger(__name__)
 
 EAR_RATE = 16_000
+DRIFT = 2e-4
+"""Seconds a second by which the microphone's clock may run slow: sound cards differ by up to 200 ppm."""
 
 
 @dataclass(slots=True)
@@ -55,10 +58,10 @@ class Listener:
         """Of all utterances whose verdict is open."""
         self._partials = False
         """The recogniser has told words before an utterance ended."""
-        self._heard_until = 0.0
-        """Monotonic seconds at which the newest microphone sample arrived."""
+        self._origin = math.inf
+        """Monotonic seconds of the microphone's first sample, by the packet that came soonest."""
         self._heard_end = 0
-        """Its index at 16 kHz."""
+        """Index at 16 kHz of the newest microphone sample."""
         self._echo = EchoJudge()
         self.level = 0.0
 
@@ -81,8 +84,9 @@ class Listener:
             peer = session.peer
             assert peer is not None
             async for chunk in peer.microphone():
-                self._heard_until = time.monotonic()
                 self._heard_end = chunk.end * EAR_RATE // chunk.rate
+                began = time.monotonic() - self._heard_end / EAR_RATE
+                self._origin = min(began, self._origin + DRIFT * chunk.seconds)
                 events = ears.hear(chunk)
                 self.level = ears.level
                 for event in events:
@@ -95,6 +99,7 @@ class Listener:
                     self._settle(doubt)
             await self._drop()
             ears.reset()
+            self._origin = math.inf
             await session.peer_replaced(peer)
 
     async def _on(self, event: HearEvent, ears: Ears, group: asyncio.TaskGroup) -> None:
@@ -236,5 +241,6 @@ class Listener:
             self._session.outbox(UserSpeech(False))
 
     def _moment(self, sample: int) -> float:
-        """Monotonic seconds at which a 16 kHz sample of the microphone arrived."""
-        return self._heard_until - (self._heard_end - sample) / EAR_RATE
+        """Monotonic seconds at which a 16 kHz sample of the microphone was spoken, but for the network's way: by the
+        packet that came soonest, so that what a busy machine adds counts as its delay and not as the user's speech."""
+        return self._origin + sample / EAR_RATE

@@ -124,7 +124,7 @@ async def _ends(turn: Spoken, ears: Ears, origin: int, model: TurnModel | None, 
                 case SpeechStarted(_, chunk) | SpeechContinued(chunk):
                     if said is not None:
                         await said.feed(chunk)
-                case SpeechPaused(utterance, noticed):
+                case SpeechPaused(utterance, noticed, _):
                     voice = None if model is None else model.judge(utterance.audio.pcm[-WINDOW:])
                     if voice is not None:
                         due.append((noticed + VOICE_DELAY, event, voice, UNKNOWN))

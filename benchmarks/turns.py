@@ -39,13 +39,13 @@ BARS: dict[str, Bar] = {
 RECORDED = sorted((ROOT / "tests" / "hear" / "speech").glob("*.flac"))
 LINES = ("What time is it?", "What can you do?", "Hello!", "How do I connect a real language model?", "Thank you.")
 ENGLISH = tuple(
-    """What can you do? | Tell me a joke. | What is the date today? | What is seven times eight? | Who are you?
+    """What time is it now? | Tell me a joke. | What is the date today? | What is seven times eight? | Who are you?
     Good morning. | How are you today? | Can you help me? | My name is Robert. | What is my name?
     What is twenty plus five? | Do you like music? | Where do you live? | Please say hello to my friend. | Goodbye.
     """.replace("\n", "|").split("|")[:-1]
 )
 JAPANESE = tuple(
-    """今何時ですか。 | 今日は何日ですか。 | 何ができますか。 | こんにちは。 | お元気ですか。
+    """今何時ですか。 | 今日は何日ですか。 | 明日は何曜日ですか。 | こんにちは。 | お元気ですか。
     冗談を言ってください。 | 七かける八はいくつですか。 | あなたは誰ですか。 | 私の名前は太郎です。
     私の名前は何ですか。 | おはようございます。 | 手伝ってくれますか。 | 二十足す五はいくつですか。
     音楽は好きですか。 | どこに住んでいますか。 | ありがとうございます。 | 今日は何曜日ですか。
@@ -181,7 +181,7 @@ def converse(server: Served, lines: Sequence[Line], directory: Path, *flags: str
     microphone(lines, sound)
     report = client("--server", server.url, "--mic_path", sound, "--output", film, "--timeout", "300", *flags)
     waits = waits_ms(film)
-    records = [r for r in report["turns"] if r["kind"] == "user" and not r["interrupted"] and r["first_sent"]]
+    records = [r for r in report["turns"] if r["kind"] == "user" and r["first_sent"] is not None]
     if len(waits) != len(lines) or len(records) != len(lines):
         return [], len(lines)
     pairs = [Measured(wait, record) for wait, record in zip(waits, records, strict=True) if wait is not None]

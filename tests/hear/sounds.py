@@ -92,7 +92,7 @@ def _facts(event: HearEvent) -> tuple[object, ...]:
             return "started", at, chunk.start, chunk.pcm.tobytes()
         case SpeechContinued(chunk):
             return "continued", chunk.start, chunk.pcm.tobytes()
-        case SpeechPaused(utterance, at):
+        case SpeechPaused(utterance, at, _):
             return "paused", at, utterance.speech_end, utterance.revision, utterance.audio.pcm.tobytes()
         case SpeechResumed(revision):
             return "resumed", revision
