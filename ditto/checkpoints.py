@@ -76,7 +76,7 @@ def fit(net: str, state: Mapping[str, Any], path: Path) -> nn.Module:
     from .nets.family import FAMILY
     from .nets.widths import KNOWN
 
-    first: tuple[str, BadCheckpoint] | None = None
+    faults: list[tuple[int, BadCheckpoint]] = []
     for widths in KNOWN:
         with torch.device("meta"):
             module: nn.Module = FAMILY[net](widths)
@@ -88,25 +88,27 @@ def fit(net: str, state: Mapping[str, Any], path: Path) -> nn.Module:
             module.eval().requires_grad_(False)
             module.size_name = widths.name
             return module
-        first = first or (widths.name, fault)
-    assert first is not None
-    raise first[1]
+        faults.append(fault)
+    # Of the sizes that there are, the one that the file is nearest to.
+    raise min(faults, key=lambda found: found[0])[1]
 
 
-def mismatch(net: str, wanted: Mapping[str, Any], state: Mapping[str, Any], path: Path) -> BadCheckpoint | None:
-    """What is wrong with the keys and shapes, as a sentence."""
+def mismatch(
+    net: str, wanted: Mapping[str, Any], state: Mapping[str, Any], path: Path
+) -> tuple[int, BadCheckpoint] | None:
+    """How many keys are wrong or have wrong shapes, and that as a sentence."""
     missing = [k for k in wanted if k not in state]
     surplus = [k for k in state if k not in wanted]
     if missing or surplus:
         parts = [f"{word} {_some(keys)}" for word, keys in (("lacks", missing), ("has", surplus)) if keys]
-        return BadCheckpoint(
-            f"{path} is no {net} of this model: it {' and '.join(parts)}. Is it another network's file?"
-        )
+        text = f"{path} is no {net} of this model: it {' and '.join(parts)}. Is it another network's file?"
+        return len(missing) + len(surplus), BadCheckpoint(text)
     wrong = [k for k in wanted if tuple(wanted[k].shape) != tuple(state[k].shape)]
     if wrong:
         key = wrong[0]
         shapes = f"{list(state[key].shape)}, not {list(wanted[key].shape)}"
-        return BadCheckpoint(f"{path} is of another version: {key} has the shape {shapes} ({len(wrong)} keys differ).")
+        text = f"{path} is of another version: {key} has the shape {shapes} ({len(wrong)} keys differ)."
+        return len(wrong), BadCheckpoint(text)
     return None
 
 
