@@ -21,12 +21,12 @@ class Emotion:
 
 
 EMOTIONS: Final[dict[str, Emotion]] = {
-    "angry": Emotion(smile=-0.35, brow=-0.8, lids=0.12, pitch=0.8),
-    "disgust": Emotion(smile=-0.45, brow=-0.4, lids=0.2),
-    "fear": Emotion(smile=-0.2, brow=0.7, pitch=-0.8),
-    "happy": Emotion(smile=0.6, brow=0.2, lids=0.06),
+    "angry": Emotion(smile=-0.7, brow=-1.0, lids=0.14, pitch=1.0),
+    "disgust": Emotion(smile=-0.9, brow=-0.5, lids=0.22),
+    "fear": Emotion(smile=-0.6, brow=0.8, pitch=-0.8),
+    "happy": Emotion(smile=0.8, brow=0.2, lids=0.06),
     "neutral": Emotion(),
-    "sad": Emotion(smile=-0.5, brow=0.3, lids=0.14, pitch=2.0),
-    "surprise": Emotion(smile=0.1, brow=1.0, pitch=-1.2),
-    "contempt": Emotion(smile=0.15, brow=-0.2, lids=0.16, pitch=-1.5),
+    "sad": Emotion(smile=-1.0, brow=0.4, lids=0.16, pitch=2.0),
+    "surprise": Emotion(smile=-0.1, brow=1.0, pitch=-1.2),
+    "contempt": Emotion(smile=-0.4, brow=-0.3, lids=0.2, pitch=-1.5),
 }

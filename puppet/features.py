@@ -154,8 +154,9 @@ class MouthArt:
         up = gap * raised
         down = gap - up
         flat = 1 - 0.75 * pose.pucker
-        corner = cy - m.sag * flat - 5.5 * pose.smile + 3.5 * opening + 1.5 * pose.pucker
-        sag = m.sag * flat + 5.5 * pose.smile - 2.0 * opening
+        lift = (5.5 if pose.smile > 0 else 9.0) * pose.smile
+        corner = cy - m.sag * flat - lift + 3.5 * opening + 1.5 * pose.pucker
+        sag = m.sag * flat + lift - 2.0 * opening
         slit = corner + sag * self._arch
         # The bow of the closed line flattens as the mouth opens.
         slit = slit - 2 * np.exp(-((s / 0.12) ** 2)) * (1 - min(1.0, gap / 8))

@@ -65,7 +65,7 @@ class Shape:
             pucker=(0.46 + 0.4 * smiling) * c.pucker,
             wide=0.20 * c.wide * (1 - c.pucker),
             press=0.42 * c.press,
-            smile=0.16 * c.smile * (1 - 2.5 * smiling if c.smile > 0 else 1.0)
+            smile=c.smile * (0.16 * (1 - 2.5 * smiling) if c.smile > 0 else 0.2 + 0.3 * smiling)
             - (0.07 + 0.2 * smiling) * c.pucker
             - 0.05 * opening
             # Nobody closes the lips over a broad smile and leaves the corners where they were.
