@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from puppet import load_rig
+from puppet import CAST, load_rig
 from puppet.anatomy import LOWER_INNER, UPPER_INNER
 from puppet.coefficients import NEUTRAL, Coefficients
 from puppet.landmarks import FaceModels, Points
@@ -81,6 +81,12 @@ def test_the_jaw_opens_the_mouth(look: Look, portrait: Portrait) -> None:
     opened = [aperture(look(C(jaw=jaw))) for jaw in (0.2, 0.4, 0.6, 0.8, 1.0)]
     assert all(a < b for a, b in zip([rest, *opened], opened, strict=False))
     assert opened[-1] > 0.2
+
+
+def test_a_smiling_mouth_that_rests_looks_shut(look: Look) -> None:
+    widest = aperture(look(C(jaw=1)))
+    assert aperture(look(NEUTRAL)) < 0.15 * widest
+    assert aperture(look(C(press=1))) < 0.12 * widest
 
 
 def test_closures_win_over_the_jaw(look: Look) -> None:
@@ -271,6 +277,46 @@ def test_an_open_mouth_is_dark_inside_and_nowhere_else(portrait: Portrait) -> No
     assert len(changed) > 500
     assert np.abs(local[:, 0]).max() < 1.1
     assert local[:, 1].min() > -0.5 and local[:, 1].max() < 0.9
+
+
+def test_a_drawing_opens_where_its_mouth_is_closed_and_shuts_its_large_eyes(models: FaceModels) -> None:
+    """A built-in character as a picture that somebody brings along: thick lines, eyes larger than a person's."""
+    for name in CAST:
+        drawing = rgb(load_rig(name).open().draw(NEUTRAL, 0.75))
+        rig = PortraitRig(make(drawing, models))
+        assert not rig.anatomy.mouth.is_open
+        eyes = rig.anatomy.eyes
+        assert not any(eye.covered for eye in eyes)
+        assert 0.8 < eyes[0].frame.half / eyes[1].frame.half < 1.25
+        renderer = rig.open()
+        scale = 512 / max(rig.width, rig.height)
+        shut, awake = (rgb(renderer.draw(C(blink_left=b, blink_right=b), scale)).astype(int) for b in (1, 0))
+        for eye in eyes:
+            x, y = np.rint(eye.frame.pixels(eye.iris) * scale).astype(int)
+            # Where the iris was is skin now, as just below the eye.
+            below = eye.frame.pixels((eye.iris[0], float(eye.lower.max()) + 0.35)) * scale
+            skin = awake[round(float(below[1])), round(float(below[0]))]
+            assert np.abs(shut[y, x] - skin).max() < 40 < np.abs(awake[y, x] - skin).max()
+
+
+def test_glasses_stay_while_the_lids_close_behind_them(astronaut: Rgb, models: FaceModels) -> None:
+    rimmed = astronaut.copy()
+    (face,) = models.find(rimmed)
+    rims = np.zeros(rimmed.shape[:2], np.uint8)
+    for outer, inner in ((33, 133), (263, 362)):
+        x, y = np.rint(face.landmarks[[outer, inner], :2].mean(0)).astype(int)
+        half = float(np.linalg.norm(face.landmarks[outer, :2] - face.landmarks[inner, :2])) / 2
+        cv2.ellipse(rims, (int(x), int(y) + 2), (round(1.7 * half), round(1.4 * half)), 0, 0, 360, 255, 2, cv2.LINE_AA)
+    rimmed[rims > 128] = (20, 20, 24)
+    rig = PortraitRig(make(rimmed, models))
+    assert not any(eye.covered for eye in rig.anatomy.eyes)
+    renderer = rig.open()
+    scale = rimmed.shape[1] / rig.width
+    awake, shut = (rgb(renderer.draw(C(blink_left=b, blink_right=b), scale)).astype(int) for b in (0, 1))
+    assert np.abs(shut - awake).max() > 60
+    frames = (rims > 250) & (awake.mean(2) < 90)
+    assert frames.sum() > 60
+    assert np.abs(shut - awake)[frames].mean() < 4
 
 
 def test_sunglasses_do_not_blink(astronaut: Rgb, models: FaceModels) -> None:
