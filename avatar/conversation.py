@@ -312,8 +312,8 @@ class Conversation:
         def speak_clause(clause: Clause) -> AsyncIterator[AudioChunk]:
             if isinstance(reply, Draft) and clause.index == 0:
                 return reply.sound(clause)
-            if tts.holds(clause, voice) and "tts" not in turn.cached:
-                turn.cached += ("tts",)
+            if tts.holds(clause, voice):
+                self._cached(turn, "tts")
             return tts.speak(clause, voice)
 
         return speak_clause
@@ -327,7 +327,14 @@ class Conversation:
             sound=lambda: at("tts_first_audio"),
             frame=lambda: at("face_first_frame"),
             failed=lambda error: self._trouble(turn, error),
+            recalled=lambda: self._cached(turn, "face"),
         )
+
+    @staticmethod
+    def _cached(turn: Turn, stage: str) -> None:
+        """A stage had its work in memory."""
+        if stage not in turn.cached:
+            turn.cached += (stage,)
 
     def _trouble(self, turn: Turn, error: AvatarError) -> None:
         """An engine failed in a turn that goes on: the user reads why, once a turn."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import os
@@ -14,12 +15,16 @@ from .draft import Ledger
 from .errors import AvatarError, Invalid, NotReady
 from .face.avatars import AvatarStore
 from .face.engines import choose_face
+from .face.motions import Motions
+from .greeting import GREETINGS
 from .hear.engines import choose_stt
 from .hear.turn_model import TurnModel
 from .hear.vad import Vad
+from .phrases import ALL as PHRASES
 from .seams import LLM, STT, TTS, Face
 from .settings import Settings
 from .speak.cache import CachingTTS
+from .speak.clauses import ClauseSplitter
 from .speak.engines import choose_tts
 from .think.engines import choose_llm
 from .threads import full_pool
@@ -43,6 +48,8 @@ class Engines:
         self.avatars = AvatarStore(settings.data_dir / "avatars", settings.data_dir / "face")
         self.pool = full_pool(max(2, os.cpu_count() or 1), "face")
         """Where faces draw."""
+        self.motions = Motions()
+        self._rehearsal: asyncio.Task[None] | None = None
         self.face_ready = asyncio.Event()
         self.tts_ready = asyncio.Event()
         self.ready = asyncio.Event()
@@ -175,7 +182,19 @@ class Engines:
         tts = await self._warmed(await choose_tts(self._settings.tts, self._settings.data_dir))
         self._tts = CachingTTS(tts)
         self.tts_ready.set()
+        self._rehearsal = asyncio.create_task(self._rehearse(self._tts), name="rehearsal")
         return tts.choice
+
+    async def _rehearse(self, tts: CachingTTS) -> None:
+        """Has the greeting and what the avatar says of itself spoken once, so that they are there when they are needed:
+        an apology must not wait for an engine that may be in trouble itself."""
+        greetings = [self._settings.greeting] if self._settings.greeting else list(GREETINGS.values())
+        for text in [*greetings, *(text for phrases in PHRASES for text in phrases.values())]:
+            splitter = ClauseSplitter("", "auto")
+            for clause in [*splitter.push(text), *splitter.finish()]:
+                with contextlib.suppress(AvatarError):  # no voice of that language, or none just now
+                    async for _ in tts.speak(clause, None):
+                        pass
 
     async def _warmed(self, engine: E) -> E:
         try:
@@ -187,6 +206,9 @@ class Engines:
         return engine
 
     async def close(self) -> None:
+        if self._rehearsal is not None:
+            self._rehearsal.cancel()
+            await asyncio.gather(self._rehearsal, return_exceptions=True)
         for engine in self._made:
             await engine.close()
         if self.turn_model is not None:

@@ -8,7 +8,7 @@ threads or processes; nobody else starts one for them. They raise `EngineError` 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from .tunables import Tunables
 from .types import AudioChunk, Choice, Clause, Frame, Message, Pcm, Phone, Transcript
@@ -124,6 +124,23 @@ class Performance(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+Motion = Sequence[object]
+"""How a mouth moved in one speech: something for each 40 ms, that only the face which made it can read."""
+
+
+@runtime_checkable
+class Reciter(Protocol):
+    """A performance that can move as it did before, for the same sound, without listening to it. Optional."""
+
+    def recite(self, motion: Motion) -> None:
+        """The next speech has this motion."""
+        ...
+
+    def motion(self) -> Motion:
+        """Of the speech that `finish` has ended."""
+        ...
 
 
 class Face(Protocol):

@@ -358,7 +358,7 @@ class Session:
             self.outbox(Notice(error.message))
             self.tunables = replace(self.tunables, avatar=Tunables().avatar)
             self.rig = await face.rig(self.tunables.avatar)
-        self.stage = Stage(face, self.rig, self._shown, self._seed, self._engines.pool)
+        self.stage = Stage(face, self.rig, self._shown, self._seed, self._engines.pool, motions=self._engines.motions)
         await self.presence.connected()
         group.create_task(self.playout.run(), name=f"session {self.id} playout")
         await (self._engines.ready if self.tunables.mode == "converse" else self._engines.tts_ready).wait()

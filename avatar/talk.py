@@ -40,6 +40,8 @@ class Marks:
     """The face has made its first slice."""
     failed: Callable[[EngineError], None]
     """The voice or the face failed on a clause; the turn goes on."""
+    recalled: Callable[[], None] = lambda: None
+    """The face moves as it did before."""
 
 
 async def speak(
@@ -136,7 +138,8 @@ class _Show:
         if begin:
             clause = replace(clause, text=self.playout.rest(number, begin))
         sound = self._sound(number, begin, failure)
-        slices = self.stage.perform(clause, sound, self.marks.sound, self.marks.failed, begin=begin)
+        marks = self.marks
+        slices = self.stage.perform(clause, sound, marks.sound, marks.failed, begin=begin, on_recall=marks.recalled)
         async with aclosing(slices):
             async for piece in slices:
                 self.marks.frame()

@@ -134,7 +134,7 @@ class Tape:
 
 def _from(chunk: AudioChunk, cut: int, words: Sequence[Word], phones: Sequence[Phone]) -> AudioChunk:
     """The chunk as part of a sound that begins at sample `cut`, swelling where that lies in it."""
-    pcm = chunk.pcm[max(0, cut - chunk.start) :]
+    pcm = chunk.pcm[cut - chunk.start :] if cut > chunk.start else chunk.pcm
     if cut and chunk.start <= cut:
         ramp = np.minimum(1.0, np.arange(len(pcm)) / (_FADE_S * chunk.rate))
         pcm = (pcm * ramp).astype(np.int16)

@@ -60,6 +60,12 @@ class Actor:
         """Ready, but their step is not complete."""
         self._heard = np.empty(0, np.float32)
         """The end of the speech so far, for the one that follows it without a pause."""
+        self._script: deque[Lips] | None = None
+        """The lips of the speech under way, where they are known before it."""
+        self._recited = 0
+        """Samples of that speech so far."""
+        self._spoken: list[Lips] = []
+        """Of the speech under way, or the last one."""
         self._mouth = np.zeros(len(MOUTH), np.float32)
         self._made = 0
         self._past: deque[tuple[int, _Moment]] = deque(maxlen=KEPT)
@@ -79,7 +85,10 @@ class Actor:
         """Takes speech, 16 kHz mono, and returns the poses that are ready; over a whole speech `feed` and `finish`
         return ⌈samples ÷ 640⌉."""
         sound = pcm.astype(np.float32) / np.float32(32768)
+        if self._script is not None:
+            return self._recite(self._script, sound)
         if self._drive is None:
+            self._spoken = []
             whole = min(self.chunk.history, len(self._heard) // FRAME) * FRAME
             self._drive = MouthDrive(self.chunk.look_ahead, self._heard[len(self._heard) - whole :])
             self._step = self.chunk.step
@@ -89,13 +98,33 @@ class Actor:
 
     def finish(self) -> list[Coefficients]:
         """The speech is over: the poses still owed."""
+        if self._script is not None:
+            poses = self._recite(self._script, np.zeros(-self._recited % FRAME, np.float32))
+            self._script = None
+            return poses
         drive, self._drive = self._drive, None
         if drive is not None:
             self._lips += drive.finish()
         return self._perform(len(self._lips))
 
+    def recite(self, lips: Sequence[Lips]) -> None:
+        """The lips of the next speech, as `spoken` told them of the same sound: it is not listened to again."""
+        self._script, self._recited = deque(lips), 0
+
+    @property
+    def spoken(self) -> tuple[Lips, ...]:
+        """The lips of the speech that `finish` has ended, one for each pose."""
+        return tuple(self._spoken)
+
+    def _recite(self, script: deque[Lips], sound: Floats) -> list[Coefficients]:
+        self._heard = np.concatenate([self._heard, sound])[-MAX_HISTORY * FRAME :]
+        before, self._recited = self._recited // FRAME, self._recited + len(sound)
+        count = self._recited // FRAME - before
+        return [self._speak(script.popleft() if len(script) > 1 else script[0]) for _ in range(count)]
+
     def _perform(self, count: int) -> list[Coefficients]:
         ready, self._lips = self._lips[:count], self._lips[count:]
+        self._spoken += ready
         return [self._speak(lips) for lips in ready]
 
     def idle(self, user_level: float = 0.0) -> Coefficients:
@@ -107,7 +136,7 @@ class Actor:
 
     def cut(self, shown: int) -> None:
         """Drops the speech under way; the next pose goes on from the one numbered `shown`."""
-        self._drive = None
+        self._drive = self._script = None
         self._lips.clear()
         self._heard = self._heard[:0]
         for serial, moment in reversed(self._past):

@@ -12,13 +12,14 @@ import cv2
 import puppet
 from puppet.actor import Actor, Chunk
 from puppet.coefficients import NEUTRAL, Coefficients
+from puppet.mouth import Lips
 from puppet.mouth import Phone as PuppetPhone
 from puppet.renderer import Renderer
 from puppet.renderer import Rig as PuppetRig
 from puppet.sound import RATE
 
 from ..errors import EngineError, Invalid
-from ..seams import Rig
+from ..seams import Motion, Rig
 from ..tunables import MANNERS, Tunables
 from ..types import Choice, Frame, Pcm, Phone
 from .avatars import AvatarStore
@@ -53,6 +54,14 @@ class PuppetPerformance:
     def finish(self) -> list[Frame]:
         first = self._actor.made
         return [self._frame(pose, first + i) for i, pose in enumerate(self._actor.finish())]
+
+    def recite(self, motion: Motion) -> None:
+        lips = [shape for shape in motion if isinstance(shape, Lips)]
+        if lips:
+            self._actor.recite(lips)
+
+    def motion(self) -> Motion:
+        return self._actor.spoken
 
     def idle(self, user_level: float = 0.0) -> Frame:
         serial = self._actor.made

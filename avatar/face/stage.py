@@ -18,9 +18,10 @@ import numpy as np
 
 from ..clock import AUDIO_RATE, AUDIO_SAMPLES, SLOTS_PER_S
 from ..errors import EngineError
-from ..seams import Face, Performance, Rig
+from ..seams import Face, Performance, Reciter, Rig
 from ..tunables import Tunables
 from ..types import AudioChunk, Clause, Frame, Pcm, Phone, Slice, Word
+from .motions import Motions
 
 log = logging.getLogger(__name__)
 
@@ -67,9 +68,20 @@ class Resampler:
 class Stage:
     """One session's performance and the pairing of its frames with their sound."""
 
-    def __init__(self, face: Face, rig: Rig, tunables: Tunables, seed: int, pool: Executor) -> None:
+    def __init__(
+        self,
+        face: Face,
+        rig: Rig,
+        tunables: Tunables,
+        seed: int,
+        pool: Executor,
+        *,
+        motions: Motions | None = None,
+    ) -> None:
+        """`motions`: where the motion of clauses is kept that may be spoken again."""
         self._face = face
         self._pool = pool
+        self._motions = motions
         self._lock = asyncio.Lock()
         self._performance: Performance = face.perform(rig, tunables, seed)
         self._made = -1
@@ -122,21 +134,28 @@ class Stage:
         on_trouble: Callable[[EngineError], None] = lambda error: None,
         *,
         begin: int = 0,
+        on_recall: Callable[[], None] = lambda: None,
     ) -> AsyncGenerator[Slice, None]:
         """Pairs the sound of one clause with its frames: exactly ⌈samples ÷ 1920⌉ slices at 48 kHz.
 
         `on_sound` hears of the first chunk. A face that fails costs the pictures of the rest of the clause, never its
         sound: `on_trouble` hears of it, and the last picture stays. `begin`: the sample of 48 kHz at which the sound
-        begins, of a clause that goes on after it was held. Ends early when the stage is `cut`.
+        begins, of a clause that goes on after it was held. Ends early when the stage is `cut`. `on_recall` hears when
+        the mouth moves as it did before.
         """
         cuts = self._cuts
         pairing = _Pairing(clause, self._face.rate, begin)
         heard = False
+        first: Pcm | None = None
         try:
             async for chunk in chunks:
                 if not heard:
                     heard = True
                     on_sound()
+                    if begin == 0 and await self._recall(chunk.pcm, cuts):
+                        on_recall()
+                    elif begin == 0:
+                        first = chunk.pcm
                 pairing.sound(chunk)
                 while pairing.ready > FEED_SLOTS:  # one slot stays back, so that the last slice is known as such
                     for piece in pairing.pair(await self._feed(pairing, FEED_SLOTS, cuts)):
@@ -148,6 +167,8 @@ class Stage:
             for piece in pairing.pair(await self._frames(lambda p: p.finish(), cuts)):
                 yield piece
             pairing.check()
+            if first is not None:
+                self._keep(first)
         except _Cut:
             return
         except EngineError as error:
@@ -166,6 +187,27 @@ class Stage:
         """Ends the performance; a call that is running in its thread is waited for."""
         async with self._lock:
             await asyncio.get_running_loop().run_in_executor(self._pool, self._performance.close)
+
+    async def _recall(self, sound: Pcm, cuts: int) -> bool:
+        """Whether the clause that begins with this sound moves as it did before."""
+        performance = self._performance
+        if self._motions is None or not isinstance(performance, Reciter):
+            return False
+        motion = self._motions.recall(self._face.choice.name, sound)
+        if motion is None:
+            return False
+
+        def recite(performance: Performance) -> list[Frame]:
+            assert isinstance(performance, Reciter)
+            performance.recite(motion)
+            return []
+
+        await self._frames(recite, cuts)
+        return True
+
+    def _keep(self, sound: Pcm) -> None:
+        if self._motions is not None and isinstance(self._performance, Reciter):
+            self._motions.keep(self._face.choice.name, sound, self._performance.motion())
 
     async def _feed(self, pairing: _Pairing, slots: int, cuts: int) -> list[Frame]:
         pcm, phones = pairing.take(slots)

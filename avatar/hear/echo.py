@@ -59,7 +59,9 @@ _SEARCH_EVERY = 3
 """Frames between two looks at the correlation once the delay is known."""
 _FIRST_CERTAIN, _FIRST_FRAMES = 13.0, 6
 """A sum of so few frames must be higher to be believed: one frame of noise can look like anything."""
-_DOUBTS, _FIRST_DOUBTS = 30, 3
+_STEADY = 3
+"""Frames that a peak must stay where it is: of other voices it wanders."""
+_DOUBTS, _FIRST_DOUBTS = 6, 3
 """Looks without an echo after which the delay is forgotten; fewer while nothing is known but the delay."""
 _FLOOR_GROWS = 1.005
 _OVER_FLOOR = 2.0
@@ -144,6 +146,8 @@ class EchoJudge:
         """How often the loudness was looked at."""
         self._ratios = (0.0, 0.0, 0.0)
         """Heard over expected loudness of the last frames."""
+        self._peak, self._steady = 0, 0
+        """Where the sum's peak is, and for how many frames it has been there."""
         self._doubt = 0
         """Looks at the correlation since it last showed an echo."""
         self._floor = 4 * _QUIET
@@ -182,8 +186,12 @@ class EchoJudge:
             self._clear += loud
             return Hears.OTHERS
         height, _ = self._search(played)
-        if height >= (_CERTAIN if self._summed >= _FIRST_FRAMES else _FIRST_CERTAIN):
-            self.delay = int(self._sum.argmax())
+        peak = int(self._sum.argmax())
+        self._steady = self._steady + 1 if abs(peak - self._peak) <= _SPREAD else 1
+        self._peak = peak
+        certain = height >= (_CERTAIN if self._summed >= _FIRST_FRAMES else _FIRST_CERTAIN)
+        if certain and (self._steady >= _STEADY or height >= _FIRST_CERTAIN):
+            self.delay = peak
             self._clear = self._doubt = 0
             return self._judge(level, end, played)
         expected = self._clear < _CLEAR_FRAMES

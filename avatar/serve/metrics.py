@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.process_collector import ProcessCollector
 
 from ..draft import Ledger
+from ..face.motions import Motions
 from ..quality import BARS, Alarm
 from ..speak.cache import CachingTTS
 from ..turns import STAGES
@@ -49,6 +50,9 @@ class Metrics:
             ["stage"],
             registry=self.registry,
         )
+        self.motion_hits = Gauge("avatar_motion_cache_hits", "Clauses whose motion was known", registry=self.registry)
+        self.motion_misses = Gauge("avatar_motion_cache_misses", "Clauses whose motion was new", registry=self.registry)
+        self.motion_frames = Gauge("avatar_motion_cache_frames", "Pictures' motion kept", registry=self.registry)
         self.turns = Counter(
             "avatar_turns", "Turns by kind and end", ["kind", "interrupted", "failed"], registry=self.registry
         )
@@ -95,7 +99,7 @@ class Metrics:
             if record[stage] is not None:
                 self.stages.labels(stage).observe(max(0.0, record[stage]) / 1000)
 
-    def render(self, sessions: Any, voice: CachingTTS | None, drafts: Ledger) -> bytes:
+    def render(self, sessions: Any, voice: CachingTTS | None, drafts: Ledger, motions: Motions) -> bytes:
         """The text for a scraper, with the gauges read now; `voice` is None until one is loaded."""
         self.tokens_used.set(drafts.used)
         self.tokens_wasted.set(drafts.wasted)
@@ -103,6 +107,9 @@ class Metrics:
             self.cache_hits.set(voice.hits)
             self.cache_misses.set(voice.misses)
             self.cache_bytes.set(voice.size)
+        self.motion_hits.set(motions.hits)
+        self.motion_misses.set(motions.misses)
+        self.motion_frames.set(motions.frames)
         live = sessions.all()
         self.sessions.set(len(live))
         self.limit.set(sessions.limit)

@@ -59,6 +59,6 @@ async def metrics(request: web.Request) -> web.Response:
     state = request.app[STATE]
     voice = state.engines.tts if state.engines.tts_ready.is_set() else None
     return web.Response(
-        body=state.metrics.render(state.sessions, voice, state.engines.drafts),
+        body=state.metrics.render(state.sessions, voice, state.engines.drafts, state.engines.motions),
         headers={"Content-Type": CONTENT_TYPE_LATEST},
     )
