@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import shutil
 import tempfile
 import time
 from dataclasses import dataclass
@@ -26,8 +27,8 @@ from avatar.speak.clauses import ClauseSplitter
 from avatar.speak.engines import choose_tts
 from puppet.landmarks import FaceModels
 
-from . import at_least, at_most
-from ._duplex import AUDIBLE, Pcm, Person, calling, clip
+from . import Skipped, at_least, at_most
+from ._duplex import AUDIBLE, Pcm, Person, calling, spoken
 from ._lips import EYES, LOWER, UPPER
 from ._server import QUICK, ROOT, percentile, serving
 from .alarms import hush
@@ -47,7 +48,8 @@ TEXT = (
     "Here is a sentence to begin with. Then there comes another one, which is a little longer than the first. "
     "After that the speaker tells of rivers, of mountains and of the sea. And this is the last thing to be said today."
 )
-CLIPS = ("thanks", "time", "weather", "hello")
+SAID = ("No, thank you.", "Wait a moment please.", "Stop, I have another question.", "What time is it in Tokyo?")
+"""By another voice than the avatar's."""
 STAGES = ("thinking", "first", "middle", "last")
 FADED_S = 0.1
 """After the last audible packet: what sounds later, before the next turn, belongs to nobody."""
@@ -103,6 +105,7 @@ class Bench:
         self.models = FaceModels(MODELS) if FaceModels.present(MODELS) else None
         self.rest = self.wide = 0.0
         self.choice = random.Random(7)
+        self.said = [spoken("rms", "-t", text) for text in SAID]
 
     async def measure_mouth(self) -> None:
         """How open the mouth is at rest, and while it speaks."""
@@ -135,7 +138,7 @@ class Bench:
         if stage != "thinking":
             await person.until(lambda: person.ours("caption", began))
         await asyncio.sleep(self.choice.uniform(*begins[stage]))
-        onset = await person.say(clip(self.choice.choice(CLIPS)))
+        onset = await person.say(self.choice.choice(self.said))
         with contextlib.suppress(TimeoutError):
             await person.until(lambda: person.ours("interrupted", onset), 8.0)
         await person.finished()
@@ -202,5 +205,7 @@ async def _measure(url: str) -> dict[str, Any]:
 
 
 def run() -> dict[str, Any]:
+    if shutil.which("flite") is None:
+        raise Skipped("flite is not installed; it is the person's voice")
     with serving("--stt", "pocketsphinx") as server:
         return asyncio.run(_measure(server.url))

@@ -62,7 +62,8 @@ _FIRST_CERTAIN, _FIRST_FRAMES = 13.0, 6
 _STEADY = 3
 """Frames that a peak must stay where it is: of other voices it wanders."""
 _DOUBTS, _FIRST_DOUBTS = 6, 3
-"""Looks without an echo after which the delay is forgotten; fewer while nothing is known but the delay."""
+"""Looks without an echo after which the delay is forgotten; fewer while it is young, when every frame is looked at."""
+_YOUNG_SUSPECT = 7.5
 _FLOOR_GROWS = 1.005
 _OVER_FLOOR = 2.0
 """Over the quietest that was heard: below it there is only the room's noise."""
@@ -225,24 +226,25 @@ class EchoJudge:
         audible = self._expected >= _QUIET and level >= _QUIET
         ratio = level / self._expected if audible else 0.0
         self._ratios = (*self._ratios[1:], ratio)
-        if (self._frames % _SEARCH_EVERY == 0 or not self.gain) and not self._learn(played):
+        young = self._learned < _PRACTICE
+        if (young or self._frames % _SEARCH_EVERY == 0) and not self._learn(played, young=young):
             return Hears.OTHERS
         if not audible:
             # A detector goes on hearing a voice for a moment after it.
             self._since += 1
             return Hears.ITSELF if level < 2 * _QUIET and self._since < _HANGOVER else Hears.OTHERS
-        margin = _MARGIN if self._learned >= _PRACTICE else _FIRST_MARGIN
+        margin = _FIRST_MARGIN if young else _MARGIN
         itself = not self.gain or ratio <= margin * self.gain
         self._since = 0 if itself else self._since + 1
         return Hears.ITSELF if itself else Hears.OTHERS
 
-    def _learn(self, played: _Floats) -> bool:
+    def _learn(self, played: _Floats, *, young: bool) -> bool:
         """Follows the delay, and the echo's loudness where the echo is most of what is heard. False when there is no
         echo any more."""
         height, correlation = self._search(played)
         if height < _CERTAIN:
-            self._doubt += height < _SUSPECT and self._ratios[-1] > 0
-            if self._doubt >= (_DOUBTS if self.gain else _FIRST_DOUBTS):
+            self._doubt += height < (_YOUNG_SUSPECT if young else _SUSPECT) and self._ratios[-1] > 0
+            if self._doubt >= (_FIRST_DOUBTS if young else _DOUBTS):
                 self._forget()
                 return False
             return True
