@@ -1,5 +1,5 @@
-"""The seat of the neural face: `avatar.face.engines` looks for `ditto.engine.DittoFace` here.
+"""The neural face: a photograph or a short video and a voice become a talking head. See docs/ditto.md.
 
-Not part of this version. The seams that it will fulfil (`Face`, `Rig`, `Performance`), its tunables
-(`sampling_timesteps`, `chunk_config`) and its flags (`--cfg_pkl`, `--data_root`) are in place, validated and carried.
+Nothing heavy is imported here: `ditto.load.engine` reads a published checkpoint, `Engine.rig` registers an avatar,
+`Engine.perform` opens a session.
 """
