@@ -18,9 +18,9 @@ const LONGEST_BACKOFF_MS = 15_000;
 const GRACE_MS = 2500;
 /** The server's sound and picture never stop. Nothing received for so long: another path is looked for; the connection is
  * gone. */
-const RESTART_MS = 1000;
+const RESTART_MS = 700;
 const SILENCE_MS = 4000;
-const LOOK_MS = 250;
+const LOOK_MS = 150;
 /** How long an answered offer may take to connect; shorter when the answer brought relays that are worth trying. */
 const CONNECT_MS = 12_000;
 const CONNECT_DIRECT_MS = 3000;

@@ -85,7 +85,7 @@ export class Peer extends EventTarget {
     await this.#pc.setRemoteDescription({ type: answer.type, sdp: answer.sdp });
   }
 
-  /** Changes with every piece of media that is played; cheap enough to be read four times a second. */
+  /** Changes with every piece of media that is played; cheap enough to be read several times a second. */
   get pulse() {
     const sources = this.#pc.getReceivers().flatMap((receiver) => receiver.getSynchronizationSources?.() ?? []);
     return sources.map(({ timestamp }) => timestamp).join();

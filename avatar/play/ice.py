@@ -38,6 +38,8 @@ class IceTransport(RTCIceTransport):
         """What all agents put their data into, and None when one of them ends."""
         self._remote: tuple[str | None, str | None] | None = None
         self._restarting: asyncio.Task[None] | None = None
+        self.on_path: Callable[[], None] = lambda: None
+        """Another path has been taken."""
         self.heard = time.monotonic()
         """When the last packet of the other side came, monotonic seconds."""
         self._recv = self._receive
@@ -104,6 +106,7 @@ class IceTransport(RTCIceTransport):
             await agent.close()
             raise
         before, self._connection = self._connection, agent
+        self.on_path()
         await before.close()
 
     async def _receive(self) -> bytes:

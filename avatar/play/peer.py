@@ -155,6 +155,7 @@ class Peer:
             log.debug("An offer could not be answered.", exc_info=True)
             raise offer.bad(f"The offer cannot be answered: {error or type(error).__name__}.") from None
         if renewed and connection.ice is not None:
+            connection.ice.on_path = self._refresh
             connection.ice.restart()
         return str(connection.localDescription.sdp)
 
@@ -217,6 +218,11 @@ class Peer:
         waits for none of them."""
         ice = self._connection.ice
         return ([], False) if ice is None else ice.candidates()
+
+    def _refresh(self) -> None:
+        """What was sent into the old path is lost: the client needs a key frame, and need not ask for it."""
+        if self._picture is not None and self._picture.source is not None:
+            self._picture.source.want_key()
 
     def _changed(self) -> None:
         match self._connection.connectionState:
