@@ -1,4 +1,7 @@
-"""`python -m ditto build --cfg_pkl … --data_root … --out DIR`: export, then an engine for this GPU."""
+"""`python -m ditto build --cfg_pkl … --data_root … --out DIR`: export, then an engine for this GPU.
+
+Not in bfloat16: TensorRT-RTX 1.7 has no transposed convolution of that type.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
     checkpoint_arguments(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="directory to write to")
-    parser.add_argument("--precision", choices=PRECISIONS, default="float16")
+    parser.add_argument("--precision", choices=PRECISIONS[:2], default="float16")
     parser.add_argument("--library", choices=["tensorrt", "tensorrt-rtx"], default="tensorrt")
 
 
