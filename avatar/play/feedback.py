@@ -22,6 +22,8 @@ _REFERENCE_TICKS = 256
 _REFERENCE_WRAP = (1 << 24) * _REFERENCE_TICKS
 MAX_PACKETS = 8_000
 """Told in one feedback packet: a second at 75 Mbit/s. More is nobody's honest report."""
+MAX_SPAN = 500
+"""Packets that a report of ours speaks of: it is made for less than a tenth of a second."""
 _MISSING, _SMALL, _LARGE = 0, 1, 2
 
 
@@ -123,16 +125,16 @@ class Arrivals:
         whole = self._unwrap(sequence)
         if self._next is None:
             self._next = whole
-        if whole >= self._next - MAX_PACKETS and len(self._times) < MAX_PACKETS:
+        if whole >= self._next - MAX_SPAN and len(self._times) < MAX_SPAN:
             self._times.setdefault(whole, now)
 
     def report(self, ssrc: int, media_ssrc: int) -> bytes | None:
         """An RTCP packet about what came since the last one; None: nothing did."""
         if not self._times or self._next is None:
             return None
-        first = min(*self._times, self._next)
-        last = min(max(self._times), first + MAX_PACKETS - 1)
-        start = self._times[min(self._times)]
+        last = max(self._times)
+        first = max(min(*self._times, self._next), last - MAX_SPAN + 1)
+        start = next(self._times[n] for n in range(first, last + 1) if n in self._times)
         reference = int(start / _TICK_S) // _REFERENCE_TICKS
         ticks = reference * _REFERENCE_TICKS
         statuses, deltas = [], b""

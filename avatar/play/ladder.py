@@ -28,14 +28,14 @@ class Rung:
 
 
 RUNGS = (
-    Rung("full", needs=170_000),
-    Rung("fewer pictures", fps=15, needs=110_000),
-    Rung("smaller pictures", fps=15, scale=0.75, needs=75_000),
-    Rung("small pictures", fps=10, scale=0.5, needs=45_000),
-    Rung("fewer steps", fps=8, scale=0.5, steps=0.5, needs=25_000),
+    Rung("full", needs=115_000),
+    Rung("fewer pictures", fps=15, needs=85_000),
+    Rung("smaller pictures", fps=15, scale=0.75, needs=60_000),
+    Rung("small pictures", fps=10, scale=0.5, needs=40_000),
+    Rung("fewer steps", fps=8, scale=0.5, steps=0.5, needs=22_000),
     Rung("sound only", video=False),
 )
-"""Measured with VP9: 512 × 512 at 25 fps falls apart below about 150 kbit/s, and 256 × 256 at 10 fps below 40."""
+"""VP9 at 512 × 512 and 25 fps falls apart below about 120 kbit/s, and at 256 × 256 and 10 fps below 40."""
 DOWN_S = 2.5
 """The rate must have been too low for so long: a queue that is being emptied takes a second."""
 UP_S = 5.0

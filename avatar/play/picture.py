@@ -162,7 +162,7 @@ class PictureSender(RepairingSender):
         else:
             video, self.copy_share = max(0.3 * available, available - self.repeats.bits(now)), 0.0
         self.control.follow(int(video))
-        self._climb(video, estimate.loss > OVERLOAD and not calm, now)
+        self._climb((estimate.rate - SOUND_RESERVE) / HEADERS, estimate.loss > OVERLOAD and not calm, now)
 
     def _climb(self, rate: float, lossy: bool, now: float) -> None:
         if not self.leads or self._source is None or self._source.size is None:

@@ -65,7 +65,7 @@ def test_down_step_by_step_and_back_again() -> None:
 
 @pytest.mark.parametrize(
     ("rate", "rung"),
-    [(140_000, "fewer pictures"), (90_000, "smaller pictures"), (60_000, "small pictures"), (30_000, "fewer steps")],
+    [(100_000, "fewer pictures"), (70_000, "smaller pictures"), (50_000, "small pictures"), (30_000, "fewer steps")],
 )
 def test_a_path_has_its_rung(rate: int, rung: str) -> None:
     walk = Walk()
@@ -82,17 +82,17 @@ def test_large_pictures_give_way_earlier() -> None:
 
 def test_a_rung_that_is_too_high_is_tried_less_and_less_often() -> None:
     walk = Walk()
-    walk.at(140_000, 10)
+    walk.at(100_000, 10)
     pauses, fell = [], walk.now
     for _ in range(6):
         while walk.ladder.rung.name != "full":
-            walk.at(260_000, 0.1)  # looks good until it is used
+            walk.at(200_000, 0.1)  # looks good until it is used
         pauses.append(walk.now - fell)
-        walk.at(140_000, 3)
+        walk.at(100_000, 3)
         fell = walk.now
     assert all(later >= 1.5 * earlier for earlier, later in itertools.pairwise(pauses[1:4]))
     assert max(pauses) <= UP_MAX_S + 5
-    walk.at(260_000, UP_MAX_S + 4 * RELAPSE_S)
+    walk.at(200_000, UP_MAX_S + 4 * RELAPSE_S)
     assert walk.ladder.rung.name == "full"
 
 

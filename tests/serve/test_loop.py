@@ -328,7 +328,7 @@ async def test_a_thin_network_gets_fewer_and_smaller_pictures_and_is_told_why(se
         sender: Any = session.peer._picture
         sender._path.on_estimate.clear()  # the real network here is good
         for tenth in range(200):
-            sender._climb(60_000, False, 1000 + tenth / 10)
+            sender._climb(50_000, False, 1000 + tenth / 10)
         await call.until(lambda: [m for m in call.ours("session") if m.get("reason") == "network"])
         told = [m for m in call.ours("session") if m.get("reason") == "network"]
         await call.until(lambda: call.ours("session")[-1]["fps"] == 10)
