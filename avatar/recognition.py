@@ -7,13 +7,11 @@ with the earlier revision's.
 from __future__ import annotations
 
 import asyncio
-import re
 
 from .errors import EngineError
+from .hear.agreement import join
 from .seams import STTStream
 from .types import AudioChunk
-
-_DENSE = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]")
 
 
 class Recognition:
@@ -89,11 +87,3 @@ def _look(task: asyncio.Task[str]) -> None:
     """Perhaps nobody waits any more: a failure is no error of its own then."""
     if not task.cancelled():
         task.exception()
-
-
-def join(before: str, after: str) -> str:
-    """Two pieces of one utterance, with a space where the script has one."""
-    if not before or not after:
-        return before or after
-    dense = _DENSE.match(before[-1]) and _DENSE.match(after[0])
-    return before + ("" if dense else " ") + after

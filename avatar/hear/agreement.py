@@ -20,6 +20,17 @@ def tokens(text: str) -> list[str]:
     return _TOKEN.findall(text)
 
 
+_DENSE = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]")
+
+
+def join(before: str, after: str) -> str:
+    """Two pieces of one utterance, with a space where the script has one."""
+    if not before or not after:
+        return before or after
+    dense = _DENSE.match(before[-1]) and _DENSE.match(after[0])
+    return before + ("" if dense else " ") + after
+
+
 def _key(token: str) -> str:
     """Case and punctuation waver as the sentence grows; the word does not."""
     return token.strip(" \t\n.,!?;:…。、！？・\"'“”").casefold()

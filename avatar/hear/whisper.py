@@ -24,7 +24,7 @@ from ..errors import EngineError, NotReady
 from ..seams import STTStream
 from ..types import AudioChunk, Choice, Pcm, Transcript
 from . import whisper_models
-from .agreement import LocalAgreement
+from .agreement import LocalAgreement, join
 from .language import UnknownLanguage, primary_tag
 from .resample import RATE
 from .vad import Vad
@@ -45,7 +45,11 @@ class _Job:
     """One decode of the beginning of an utterance."""
 
     end: int
-    """Samples of the utterance that it covers."""
+    """Samples of the utterance that it covers, from its beginning or from where the text is decided."""
+    voice_end: int
+    """Where the last voice in them ended."""
+    before: str
+    """The decided text before it."""
     future: Future[Transcript]
 
 
@@ -61,6 +65,9 @@ class _Stream:
         self._voice = VoiceTracker(engine.vad())
         self._job: _Job | None = None
         """The newest early decode."""
+        self._decided_text = ""
+        self._decided_end = 0
+        """Samples whose text is decided: a pause lies after them, and nothing after it needs them any more."""
         self._taken = 0
         """Samples covered by the last early decode whose text was taken."""
         self._agreement = LocalAgreement()
@@ -74,6 +81,7 @@ class _Stream:
         self._length += len(chunk.pcm)
         self._voice.feed(chunk.pcm)
         partial = self._collect()
+        self._decide()
         self._start_early()
         return partial
 
@@ -85,11 +93,21 @@ class _Stream:
         self._taken = job.end
         if job.future.cancelled() or job.future.exception() is not None:
             return None  # the final decode will say what is wrong
-        text = self._agreement.update(job.future.result().text)
+        text = self._agreement.update(join(job.before, job.future.result().text))
         if text == self._shown:
             return None
         self._shown = text
         return text
+
+    def _decide(self) -> None:
+        """The user went on after a pause, and what was said up to it is known: only the rest is decoded from now on."""
+        job = self._job
+        if job is None or not job.future.done() or job.future.cancelled() or job.future.exception() is not None:
+            return
+        covered = job.end - job.voice_end >= _TAIL and self._voice.voice_end > job.end
+        if covered and job.voice_end - self._decided_end >= _DECIDE and job.voice_end > self._decided_end:
+            self._decided_text = join(job.before, job.future.result().text)
+            self._decided_end = job.voice_end + _TAIL
 
     def _start_early(self, *, paused: bool = False) -> None:
         """Decodes what is there on suspicion, where that is due and affordable. `paused`: somebody says that this is a
@@ -106,7 +124,7 @@ class _Stream:
         if (paused and seconds <= options.pause_budget_s) or (due and seconds <= options.partial_budget_s):
             future = self._engine.early(functools.partial(self._model.decode, self._sound(), self._language))
             if future is not None:
-                self._job = _Job(self._length, future)
+                self._job = _Job(self._length, voice_end, self._decided_text, future)
 
     def _decided(self) -> bool:
         """The newest early decode covers all that was said."""
@@ -117,11 +135,14 @@ class _Stream:
         if self._closed or not self._voice.voice_end:
             return None
         self._start_early(paused=True)
+        if self._job is not None and not self._decided():  # a partial is being decoded: it comes first
+            await asyncio.wait([asyncio.wrap_future(self._job.future)])
+            self._start_early(paused=True)
         job = self._job
-        if job is None or not self._decided():
+        if self._closed or job is None or not self._decided():
             return None
         try:
-            return await asyncio.shield(asyncio.wrap_future(job.future))
+            return _after(job.before, await asyncio.shield(asyncio.wrap_future(job.future)))
         except asyncio.CancelledError:
             if job.future.cancelled():
                 return None  # closed meanwhile
@@ -131,7 +152,7 @@ class _Stream:
 
     def _sound(self) -> Pcm:
         self._parts = [np.concatenate(self._parts)] if self._parts else [np.zeros(0, np.int16)]
-        return self._parts[0]
+        return self._parts[0][self._decided_end :]
 
     async def finish(self) -> Transcript:
         if self._closed:
@@ -142,11 +163,11 @@ class _Stream:
             if not self._voice.voice_end:
                 return Transcript("")  # Whisper makes words up where there is none
             if job is not None and self._decided():
-                return await asyncio.wrap_future(job.future)
+                return _after(job.before, await asyncio.wrap_future(job.future))
             if job is not None:
                 job.future.cancel()
             decode = functools.partial(self._model.decode, self._sound(), self._language)
-            return await self._engine.final(decode)
+            return _after(self._decided_text, await self._engine.final(decode))
         except Exception as error:  # whatever the library raises: the conversation goes on
             log.debug("Whisper failed", exc_info=True)
             raise EngineError(f"Whisper failed on this utterance: {error}.") from error
@@ -160,6 +181,13 @@ class _Stream:
             self._job.future.cancel()
 
 
+def _after(before: str, rest: Transcript) -> Transcript:
+    return Transcript(join(before, rest.text), rest.language)
+
+
+_DECIDE = 6 * RATE
+"""Speech up to a pause that is decided there. Less stays in the decoder's sight: it understands a word better the more
+of its sentence it hears."""
 _TAIL = round(0.1 * RATE)
 """Silence after the last voice without which an early text is no final one: its last sound may be cut."""
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from avatar.errors import EngineError
-from avatar.recognition import Recognition, join
+from avatar.hear.agreement import join
+from avatar.recognition import Recognition
 from avatar.types import AudioChunk, Transcript
 
 CHUNK = AudioChunk(np.zeros(512, np.int16), 16_000, 0)
