@@ -31,10 +31,10 @@ def _mei() -> str:
 
 PLAN: dict[str, Callable[[float], Iterator[Take]]] = {
     # Given a share of the whole, so that a small corpus can be had quickly.
-    "espeak": lambda share: voices.espeak(round(3000 * share), 1),
-    "festival": lambda share: voices.festival(round(3000 * share), 2),
-    "open_jtalk": lambda share: voices.open_jtalk(round(1000 * share), 3, _mei()),
-    "formant": lambda share: voices.formant(round(2500 * share), 4),
+    "espeak": lambda share: voices.espeak(round(3600 * share), 1),
+    "festival": lambda share: voices.festival(round(3200 * share), 2),
+    "open_jtalk": lambda share: voices.open_jtalk(round(1100 * share), 3, _mei()),
+    "formant": lambda share: voices.formant(round(3500 * share), 4),
     # The rest is for tests only.
     "flite": lambda share: voices.flite(round(300 * share), 5, voices=["awb", "rms"]),
     "espeak_held": lambda share: voices.espeak(round(120 * share), 6, variants=["f4", "m6"]),

@@ -37,7 +37,7 @@ CHANNELS, HIDDEN = 96, 192
 LENGTH, BATCH = 256, 48
 AVERAGING = 0.998
 """The weights that are kept are a running mean of the last few hundred steps': it generalises better than the last."""
-WEIGHT = torch.tensor([1.5, 1.0, 1.0, 2.5, 1.0, 0.7, 0.8, 0.7])
+WEIGHT = torch.tensor([1.5, 1.0, 1.0, 2.0, 1.0, 0.7, 0.8, 0.7])
 """jaw, wide, pucker, press, fv, tongue, teeth, speech: what is seen most counts most."""
 
 
@@ -175,7 +175,7 @@ def fit(takes: Sequence[Take], epochs: int, seed: int, copies: int) -> MouthNet:
             mouth = torch.sigmoid(logits)
             weight = WEIGHT * torch.ones_like(wanted)
             # Where lips may or may not close, the closure is what matters.
-            weight[..., 3] *= 1 + 2 * closing[visemes]
+            weight[..., 3] *= 1 + 1.5 * closing[visemes]
             each = (nn.functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none") * weight).mean(
                 dim=-1
             )
@@ -225,7 +225,7 @@ def main() -> None:
     parser.add_argument("corpus", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--engines", nargs="*", default=list(TRAINED_ON))
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--copies", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
