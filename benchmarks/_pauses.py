@@ -22,9 +22,8 @@ from avatar.types import Clause, Pcm
 
 RATE = 16_000
 MEDIAN_S, BETWEEN, WITHIN = 0.4, 0.3, 0.45
-"""Pauses inside a speaker's sentences are log-normal (Campione & Véronis 2002 for read and spontaneous speech in five
-languages, mode 0.4 to 0.5 s for those over 0.2 s): the median over speakers, and the spreads of the logarithm between
-speakers and within one."""
+"""Pauses inside a speaker's sentences, taken to be log-normal: the median over speakers, and the spreads of the
+logarithm between speakers and within one. An assumption of this benchmark, not a measured corpus."""
 SHORTEST_S, LONGEST_S = 0.2, 1.5
 TURNS = 6
 """Of one speaker, one after the other: what is learnt of the first helps with the last."""

@@ -1,8 +1,9 @@
 """How often the ears take a pause for the end, and how long they wait for a true one.
 
 The turns have pauses inside their sentences: synthesised English and Japanese with pauses drawn from what is known of
-human ones, and recorded reading (`python -m checkpoints.fetch speech`). None of it was used to choose a constant. With
-and without the turn model (`python -m checkpoints.fetch turn`); the words come from the embedded recogniser for
+human ones, and recorded reading (`python -m checkpoints.fetch speech`). The constants were swept on other sentences
+with other pauses, but what to weigh was reconsidered twice after runs of this set, so its figures flatter a little.
+With and without the turn model (`python -m checkpoints.fetch turn`); the words come from the embedded recogniser for
 English, from a script for Japanese, and not at all for the recordings.
 
 A false cut-off is a pause in which the turn was ended. Nothing here waits: what the model and the recogniser say
