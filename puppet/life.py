@@ -105,6 +105,8 @@ def _share(seconds: float) -> float:
 _ACTIVITY, _FAST, _SLOW = _share(ACTIVITY_S), _share(0.10), _share(0.9)
 _BROW_FALL, _BROW_RISE, _SMOOTH = math.exp(-DT / 0.35), _share(0.08), _share(SMOOTH_S)
 _MOOD, _HASTE = _share(0.5), _share(0.15)
+_MOOD_STEPS = 0.07, 0.12, 0.08, 0.25
+"""The farthest that a mood moves the smile, the brows, the lids and the head (degrees) in one picture."""
 _SWAY_KEEP = 1 - DT / SWAY_S
 _SWAY_NOISE = np.sqrt(2 * DT / SWAY_S) * SWAY
 
@@ -147,8 +149,8 @@ class Life:
         yaw, pitch, roll, tx, ty = s.smooth
         goal = self.emotion
         wanted = (goal.smile, goal.brow, goal.lids, goal.pitch)
-        s.mood = tuple(m + _MOOD * (w - m) for m, w in zip(s.mood, wanted, strict=True))  # type: ignore[assignment]
-        smile, brow, lids, hang = s.mood
+        steps = (max(-most, min(most, _MOOD * (w - m))) for w, m, most in zip(wanted, s.mood, _MOOD_STEPS, strict=True))
+        smile, brow, lids, hang = s.mood = tuple(m + step for m, step in zip(s.mood, steps, strict=True))  # type: ignore[assignment]
         # The head goes a little where the eyes look.
         s.haste += _HASTE * (max(voice, s.activity, float(nodding)) - s.haste)
         yaw, pitch, roll = self._held(s, yaw + 0.25 * gaze_x, pitch + nod + hang + 0.2 * gaze_y, roll)
