@@ -3,6 +3,8 @@ PYTHON ?= python3
 ARGS ?=
 # Optional engines: EXTRAS="ja llm piper", or none. Left alone: what is there already.
 EXTRAS ?= auto
+# Files of tests that run side by side; most of their time they wait for a conversation's own pace.
+JOBS ?= 2
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -30,7 +32,7 @@ run:
 
 test:
 	$(_setup) test $(_extras) $(_browser)
-	@exec $(_python) -m pytest $(ARGS)
+	@exec $(_python) -m pytest --numprocesses=$(JOBS) --dist=loadfile $(ARGS)
 
 check:
 	$(_setup) test $(_extras) $(_browser)
