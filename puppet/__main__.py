@@ -35,6 +35,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     cv2.setNumThreads(1)
     try:
+        if args.source_path not in CAST and not Path(args.source_path).exists():
+            raise FilmError(f"{args.source_path} is neither a file nor one of {names}.")
         rig = load_rig(args.source_path)
         count = film(
             rig, args.audio_path, args.output_path, scale=args.frame_scale, seed=args.seed, emotion=args.emotion

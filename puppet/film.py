@@ -94,6 +94,10 @@ def film(
         raise FilmError(f"The output must be one of {', '.join(FORMATS)}, not {output.suffix or output.name!r}.")
     if not output.parent.is_dir():
         raise FilmError(f"There is no directory {output.parent} to write to.")
+    if output.is_dir():
+        raise FilmError(f"{output} is a directory.")
+    if output.exists() and audio.exists() and output.samefile(audio):
+        raise FilmError(f"The film would overwrite the sound that it is made of, {audio}.")
     encoders, audio_encoder, options = FORMATS[output.suffix.lower()]
     voice, sound = read_sound(audio, RATE), read_sound(audio, SOUND_RATE)
     count = -(-len(voice) // FRAME)

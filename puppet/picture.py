@@ -60,8 +60,8 @@ def _open(data: bytes) -> Image.Image:
         raise PictureError(
             "unsupported_media", "This is not a picture in a format that can be read: use JPEG, PNG or WebP."
         ) from None
-    except Exception as error:  # the parsers of damaged headers raise whatever they stumble over
-        raise PictureError("unsupported_media", f"The picture's header is damaged ({type(error).__name__}).") from None
+    except Exception:  # the parsers of damaged headers raise whatever they stumble over
+        raise PictureError("unsupported_media", "The picture's header is damaged: save it again.") from None
     _judge(image)
     if image.format in ("JPEG", "MPO") and data.count(b"\xff\xda") > _MAX_SCANS:
         raise PictureError("unsupported_media", "The JPEG has too many scans: save it again as a plain one.")
@@ -132,8 +132,6 @@ def decode(data: bytes) -> Rgb:
         raise
     except MemoryError:
         raise PictureError("too_large", "The picture needs more memory than there is.") from None
-    except Exception as error:  # decoders of damaged files raise whatever they stumble over
-        raise PictureError(
-            "unsupported_media", f"The picture is damaged or cut short ({type(error).__name__}): save it again."
-        ) from None
+    except Exception:  # decoders of damaged files raise whatever they stumble over
+        raise PictureError("unsupported_media", "The picture is damaged or cut short: save it again.") from None
     return rgb

@@ -85,12 +85,18 @@ export class Portraits extends EventTarget {
       this.#choose(row.avatar);
       if (row.faces > 1) this.#say("portrait.several", { n: row.faces });
       else this.#say("portrait.done");
-      this.#panel.querySelector(".preview")?.scrollIntoView({ block: "start" });
+      this.#showPreview();
     } catch (error) {
       this.#busy = null;
       const code = error instanceof ApiError ? error.code : "";
       this.#say(SENTENCES[code] ?? "portrait.failed", { message: error.message }, true);
     }
+  }
+
+  /** Scrolls the panel alone: `scrollIntoView` would push the page itself out of the window, and nothing brings it back. */
+  #showPreview() {
+    const preview = this.#panel.querySelector(".preview");
+    if (preview) this.#panel.scrollTop += preview.getBoundingClientRect().top - this.#panel.getBoundingClientRect().top;
   }
 
   #choose(id) {

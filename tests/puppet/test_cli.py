@@ -68,11 +68,14 @@ def test_another_character_speaks(tmp_path: Path) -> None:
         ("text.wav", b"this is no sound", "o.mp4", "text.wav"),
         ("good.wav", b"", "o.gif", ".mp4, .webm"),
         ("good.wav", b"", "nowhere/o.mp4", "nowhere"),
+        ("good.wav", b"", "taken.mp4", "taken.mp4 is a directory"),
+        ("sound.mp4", b"", "sound.mp4", "would overwrite the sound"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(
     tmp_path: Path, name: str, content: bytes | None, out: str, message: str
 ) -> None:
+    (tmp_path / "taken.mp4").mkdir()
     path = tmp_path / name
     if name == "good.wav":
         recording(path, 0.2)
@@ -89,3 +92,10 @@ def test_a_scale_out_of_range_is_a_usage_error(tmp_path: Path) -> None:
     done = run("--audio_path", "x.wav", "--output_path", "y.mp4", "--frame_scale", "2")
     assert done.returncode == 2
     assert "0.1 to 1.0" in done.stderr
+
+
+def test_an_unknown_face_is_answered_with_those_there_are(tmp_path: Path) -> None:
+    sound = recording(tmp_path / "in.wav", 0.2)
+    done = run("--source_path", "nobody", "--audio_path", sound, "--output_path", tmp_path / "o.mp4")
+    assert done.returncode == 2
+    assert "nobody" in done.stderr and "default, ren, amara" in done.stderr

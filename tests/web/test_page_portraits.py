@@ -102,6 +102,10 @@ async def test_a_new_portrait_is_shown_before_it_speaks(
         box = await image.bounding_box()
         assert box is not None and abs(box["width"] - box["height"]) < 1 and box["width"] > 75
     await expect(preview.get_by_text("works best" if english else "最も適しています")).to_be_visible()
+    await expect(preview).to_be_in_viewport()
+    scrolled = "[scrollY, document.documentElement.scrollTop, document.body.scrollTop]"
+    assert await page.evaluate(scrolled) == [0, 0, 0], "the page stays where it is"
+    await expect(page.get_by_role("tab").first).to_be_in_viewport()
     assert await page.evaluate(JUDGE) == []
 
     # The way back: the portrait before it is chosen again, and the new one is gone.
