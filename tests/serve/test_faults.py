@@ -199,7 +199,8 @@ async def test_speech_without_words_is_asked_about_once(
     async with serving(data_dir=tmp_path, stt=scribe[1]) as service:
         await service.ready()
         async with service.call(ClientPeer(microphone=True), language="en") as call:
-            speech = np.concatenate([quiet(0.4), at_48k(clip("time")), quiet(1.5)])
+            # Long enough that it is surely speech.
+            speech = np.concatenate([quiet(0.4), at_48k(clip("weather"))[: 48_000 * 2], quiet(2.0)])
             scribe[0].text = ""
             tick = await play(call.peer, speech)
             turn = (await call.until(lambda: call.ours("turn")))[0]
