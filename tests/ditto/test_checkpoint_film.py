@@ -10,8 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-pytest.importorskip("torch")
-pytest.importorskip("onnx")
+from tests.absent import needs
+
+needs("torch")
+needs("onnx")
 
 from ditto.__main__ import main
 from ditto.layout import Kind

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("torch")
+from tests.absent import needs
+
+needs("torch")
 
 from ditto.batcher import Batcher, Kind, Left
 from ditto.engine import Engine

@@ -14,7 +14,9 @@ import cv2
 import numpy as np
 import pytest
 
-pytest.importorskip("torch")
+from tests.absent import needs
+
+needs("torch")
 
 from ditto import cli_render, film
 from ditto.audio.chunks import Chunks
@@ -126,7 +128,7 @@ def test_hubert_through_transformers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("batch_axis", [True, False])
 def test_hubert_as_the_published_file(tmp_path: Path, batch_axis: bool) -> None:
-    onnx: Any = pytest.importorskip("onnx")
+    onnx: Any = needs("onnx")
     helper, numpy_helper = onnx.helper, onnx.numpy_helper
     kernel = np.random.default_rng(0).normal(0, 0.05, (1024, 1, 400)).astype(np.float32)
     nodes = [

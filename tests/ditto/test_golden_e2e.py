@@ -13,11 +13,12 @@ from ditto.audio.chunks import Chunks, frames_of
 from ditto.motion import vector
 from ditto.motion.options import Options
 from ditto.motion.published import Recital
+from tests.absent import needs
 
 from .golden import GOLDEN
 from .test_golden_motion import stitch_net, synthetic
 
-pytest.importorskip("torch")
+needs("torch")
 
 RULE = GOLDEN.rule
 SHIPPED = {

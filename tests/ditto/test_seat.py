@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from aiohttp.test_utils import TestServer
 
-pytest.importorskip("torch")
+from tests.absent import needs
+
+needs("torch")
 
 from avatar.errors import EngineError, Invalid
 from avatar.face import engines as face_engines
