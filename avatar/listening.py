@@ -9,18 +9,23 @@ import time
 from dataclasses import dataclass
 
 from .bargein import BargeIn, Verdict
+from .clock import AUDIO_RATE
 from .engines import Engines
 from .errors import AvatarError, EngineError
 from .events import Notice, UserSpeech, UserText
 from .floor import Floor
 from .hear.ears import Ears, HearEvent, SpeechContinued, SpeechEnded, SpeechPaused, SpeechResumed, SpeechStarted
 from .hear.echo import EchoJudge
+from .play.opus import LOOKAHEAD_SAMPLES
 from .recognition import Recognition
 from .turn_end import PauseJudge
 from .turns import Request, new_id
 from .types import AudioChunk, Pcm
 
 log = logging.getLogger(__name__)
+
+CODEC_S = LOOKAHEAD_SAMPLES / AUDIO_RATE
+"""Decoded sound lies this much after the moment at which it was captured."""
 
 EAR_RATE = 16_000
 DRIFT = 2e-4
@@ -243,4 +248,4 @@ class Listener:
     def _moment(self, sample: int) -> float:
         """Monotonic seconds at which a 16 kHz sample of the microphone was spoken, but for the network's way: by the
         packet that came soonest, so that what a busy machine adds counts as its delay and not as the user's speech."""
-        return self._origin + sample / EAR_RATE
+        return self._origin + sample / EAR_RATE - CODEC_S

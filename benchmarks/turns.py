@@ -58,7 +58,16 @@ ANSWER_S = 13.0
 """Silence after each line: the responder's longest answer."""
 RATE = 48_000
 VOICE_PEAK = 0.03
-"""Share of a track's loudest sample above which there is a voice: recordings have breath and room noise below it."""
+"""Share of a track's loudest sample above which there surely is a voice."""
+END_SHARE = 0.03
+"""Share of a voice's loud windows of 5 ms above which another one still belongs to it: the release of a final stop
+does, a room does not."""
+NOISE_SHARE = 4.0
+"""Times the room's noise that such a window must be at least: 12 dB."""
+END_S = 0.25
+"""After the last sample of a sure voice its true end is looked for: a stop is closed for up to 0.15 s."""
+REPLY_DBFS = -50.0
+"""The avatar's track is silent but for the avatar; the server's own word for silence is the same."""
 STAGES = (
     "endpoint",
     "stt_final",
@@ -121,18 +130,36 @@ def audible(track: Pcm) -> np.ndarray[Any, np.dtype[np.intp]]:
     return np.flatnonzero(magnitude > max(300, VOICE_PEAK * int(magnitude.max(initial=0))))
 
 
+def voice_end(track: Pcm, begin: int, end: int) -> int:
+    """One past the last sample of a line that is sure to be a voice from `begin` to `end`."""
+    step = RATE // 200
+
+    def windows(first: int, last: int) -> np.ndarray[Any, Any]:
+        pcm = track[first : first + (last - first) // step * step].astype(np.float64)
+        return np.asarray(np.sqrt((pcm.reshape(-1, step) ** 2).mean(axis=1)))
+
+    line, room = windows(begin, end), windows(end + 2 * round(END_S * RATE), end + 6 * round(END_S * RATE))
+    limit = END_SHARE * float(np.percentile(line, 95)) if len(line) else 0.0
+    noise = NOISE_SHARE * float(np.median(room)) if len(room) else 0.0
+    after = np.flatnonzero(windows(end, end + round(END_S * RATE)) > max(limit, noise))
+    return end + (int(after[-1]) + 1) * step if len(after) else end
+
+
 def waits_ms(path: Path) -> list[float | None]:
     """For each line of the user's, from its last audible sample to the avatar's first one before the next line; None
     where there was no answer."""
-    voice, microphone = (audible(track) for track in tracks(path))
-    if not len(microphone):
+    voice, microphone = tracks(path)
+    sure = audible(microphone)
+    if not len(sure):
         return []
-    breaks = np.flatnonzero(np.diff(microphone) > (ANSWER_S - 3) * RATE)
-    ends = [*microphone[breaks].tolist(), int(microphone[-1])]
-    begins = [*microphone[breaks + 1].tolist(), 1 << 62]
+    said = np.flatnonzero(np.abs(voice.astype(np.int32)) > 32768 * 10 ** (REPLY_DBFS / 20))
+    breaks = np.flatnonzero(np.diff(sure) > (ANSWER_S - 3) * RATE)
+    lines = zip([int(sure[0]), *sure[breaks + 1].tolist()], [*sure[breaks].tolist(), int(sure[-1])], strict=True)
+    ends = [voice_end(microphone, begin, end + 1) for begin, end in lines]
+    begins = [*sure[breaks + 1].tolist(), 1 << 62]
     found: list[float | None] = []
     for end, following in zip(ends, begins, strict=True):
-        after = voice[(voice > end) & (voice < following)]
+        after = said[(said > end) & (said < following)]
         found.append(float(after[0] - end) * 1000 / RATE if len(after) else None)
     return found
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from avatar.types import I420, Pcm
 
-from .meters import PictureMeter, SoundMeter, audible
+from .meters import PictureMeter, SoundMeter, audible, onset
 from .offset import OffsetMeter, Spread, spread
 from .recorder import Recorder
 
@@ -69,7 +69,7 @@ class Media:
         if missing:
             return
         if audible(pcm):
-            self._audible(arrival)
+            self._audible(arrival + onset(pcm))
         self._sound_lags.append(arrival - at)
         if self._delay is None:
             self._delays.append(arrival - at)

@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from avatar.clock import AUDIO_RATE
 from avatar.types import Pcm
@@ -22,8 +23,17 @@ AUDIBLE_DBFS = -50.0
 
 
 def audible(pcm: Pcm) -> bool:
-    peak = int(np.abs(pcm.astype(np.int32)).max(initial=0))
-    return peak > 32768 * 10 ** (AUDIBLE_DBFS / 20)
+    return bool(_loud(pcm).any())
+
+
+def onset(pcm: Pcm) -> float:
+    """Seconds to the first audible sample of an `audible` packet."""
+    return int(_loud(pcm).argmax()) / AUDIO_RATE
+
+
+def _loud(pcm: Pcm) -> npt.NDArray[np.bool_]:
+    loud: npt.NDArray[np.bool_] = np.abs(pcm.astype(np.int32)) > 32768 * 10 ** (AUDIBLE_DBFS / 20)
+    return loud
 
 
 @dataclass(slots=True)

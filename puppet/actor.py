@@ -36,7 +36,7 @@ class Chunk:
     history: int = 3
     """Of the speech before it, that the next one is heard with."""
     step: int = 1
-    """Given at a time."""
+    """Given at a time, but for the first, which comes as it is ready."""
     look_ahead: int = 2
     """Heard beyond the picture drawn, 1 to 3; more is never waited for."""
 
@@ -56,6 +56,8 @@ class Actor:
         self._life = Life(seed)
         self._drive: MouthDrive | None = None
         self._step = 1
+        self._given = 0
+        """Poses of the speech under way."""
         self._lips: list[Lips] = []
         """Ready, but their step is not complete."""
         self._heard = np.empty(0, np.float32)
@@ -89,12 +91,15 @@ class Actor:
             return self._recite(self._script, sound)
         if self._drive is None:
             self._spoken = []
+            self._given = 0
             whole = min(self.chunk.history, len(self._heard) // FRAME) * FRAME
             self._drive = MouthDrive(self.chunk.look_ahead, self._heard[len(self._heard) - whole :])
             self._step = self.chunk.step
         self._heard = np.concatenate([self._heard, sound])[-MAX_HISTORY * FRAME :]
         self._lips += self._drive.feed(sound, phones)
-        return self._perform(len(self._lips) // self._step * self._step)
+        # The first step is given as it becomes ready: nobody waits for its end to hear the beginning.
+        ready = len(self._lips)
+        return self._perform(ready if self._given < self._step else ready // self._step * self._step)
 
     def finish(self) -> list[Coefficients]:
         """The speech is over: the poses still owed."""
@@ -125,6 +130,7 @@ class Actor:
     def _perform(self, count: int) -> list[Coefficients]:
         ready, self._lips = self._lips[:count], self._lips[count:]
         self._spoken += ready
+        self._given += count
         return [self._speak(lips) for lips in ready]
 
     def idle(self, user_level: float = 0.0) -> Coefficients:

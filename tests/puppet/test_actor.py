@@ -174,7 +174,8 @@ def test_a_chunk_changes_when_pictures_come_and_not_how_many(chunk: Chunk) -> No
     for samples in (1, 640, 640 * 7 + 1, 640 * 47):
         sound = speech(rng, samples / FRAME)
         given = [len(actor.feed(sound[i : i + 640])) for i in range(0, len(sound), 640)]
-        assert all(n % chunk.step == 0 for n in given)
+        begun = next((i for i, total in enumerate(np.cumsum(given)) if total >= chunk.step), len(given))
+        assert all(n % chunk.step == 0 for n in given[begun + 1 :])
         assert sum(given) + len(actor.finish()) == -(-len(sound) // FRAME)
 
 
@@ -185,7 +186,8 @@ def test_a_new_chunk_waits_for_the_next_speech() -> None:
     actor.chunk = Chunk(3, 5, 3)
     assert len(actor.feed(speech(rng, 1))) == 1
     actor.finish()
-    assert [len(actor.feed(speech(rng, 1))) for _ in range(9)] == [0, 0, 0, 0, 0, 0, 0, 5, 0]
+    given = [len(actor.feed(speech(rng, 1))) for _ in range(13)]
+    assert given == [0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 0, 0, 5]
 
 
 @pytest.mark.parametrize("name", sorted(EMOTIONS))
