@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from . import effect
 from .audience import Audience
@@ -35,7 +35,7 @@ from .events import (
 )
 from .face.stage import Stage
 from .listening import Listener
-from .play.ladder import RUNGS, Rung
+from .play.ladder import RUNGS
 from .play.peer import Peer
 from .play.playout import Playout
 from .play.source import Broadcast
@@ -99,8 +99,7 @@ class Session:
         self.recorder: Recorder | None = None
         self._conversation = Conversation(self, engines)
         self._listener = Listener(self, engines)
-        self._rung = RUNGS[0]
-        """What the client's network allows to be shown."""
+        self._limits = effect.Limits()
         self.ending = asyncio.Event()
         self.presence = Presence(self)
         self._shown_turn: str | None = None
@@ -114,25 +113,25 @@ class Session:
         before, self.peer = self.peer, peer
         peer.on_doubt = self.playout.pause
         peer.on_sure = self.playout.resume
-        peer.on_rung = self._limit
-        self._limit(RUNGS[0])
+        peer.on_rung = lambda rung: self._limit("network", rung=rung)
+        self._limit("network", rung=RUNGS[0])
         if before is not None:
             before.on_sure = lambda: None
             self.playout.pause(before.heard)
             self.on_return(before.heard)
         self.presence.attached()
 
-    def _limit(self, rung: Rung) -> None:
-        """The client's network asks for less, or allows more."""
-        before, self._rung = self._rung, rung
+    def _limit(self, reason: Literal["network", "load"], **changes: Any) -> None:
+        """The client's network, or the machine, asks for less or allows more."""
+        before, self._limits = self._limits, replace(self._limits, **changes)
         if self.stage is not None:
             self.stage.tune(self._shown)
-        if rung != before:
-            self.outbox(SessionChanged(self.effective(), "network"))
+        if self._limits != before:
+            self.outbox(SessionChanged(self.effective(), reason))
 
     @property
     def _shown(self) -> Tunables:
-        return effect.within(self.tunables, self._rung)
+        return effect.within(self.tunables, self._limits)
 
     def end(self, why: str) -> None:
         """Ends the session soon; harmless when repeated."""
@@ -238,7 +237,7 @@ class Session:
 
     def effective(self) -> dict[str, Any]:
         """The tunables as they hold, with what was negotiated and what the face has no use for."""
-        return effect.effective(self.tunables, self._rung, self.peer, self._engines)
+        return effect.effective(self.tunables, self._limits, self.peer, self._engines)
 
     # -- what the turn and the listener tell -----------------------------------------------------------------------
 
@@ -359,6 +358,7 @@ class Session:
             self.tunables = replace(self.tunables, avatar=Tunables().avatar)
             self.rig = await face.rig(self.tunables.avatar)
         self.stage = Stage(face, self.rig, self._shown, self._seed, self._engines.pool, motions=self._engines.motions)
+        self.stage.on_strain = lambda fps: self._limit("load", fps=fps)
         await self.presence.connected()
         group.create_task(self.playout.run(), name=f"session {self.id} playout")
         await (self._engines.ready if self.tunables.mode == "converse" else self._engines.tts_ready).wait()

@@ -25,6 +25,10 @@ class Settings:
     face: str = "auto"
     cfg_pkl: str = "checkpoints/ditto_cfg/v0.4_hubert_cfg_trt_online.pkl"
     data_root: str = "checkpoints/ditto_trt_Ampere_Plus"
+    ditto_backend: str = "auto"
+    """One of `ditto.backends.choice.BACKENDS`; checked when the neural face is loaded."""
+    ditto_engines: Path | None = None
+    """Where `python -m ditto export` or `build` wrote."""
     stt: str = "auto"
     llm: str = "auto"
     tts: str = "auto"
@@ -56,6 +60,9 @@ _HELP = {
     "face": "which face speaks: " + ", ".join(FACES),
     "cfg_pkl": "Ditto's configuration",
     "data_root": "Ditto's weights",
+    "ditto_backend": "what draws Ditto's pictures: auto, torch, torch-graph, torch-compile, onnxruntime, tensorrt, "
+    "tensorrt-rtx",
+    "ditto_engines": "directory that `python -m ditto export` or `build` wrote",
     "stt": "speech recognition: auto, whisper[:size or directory], pocketsphinx, or an endpoint's base URL",
     "llm": "language model: auto, ollama[:model], llamacpp:FILE.gguf, responder, or an endpoint's base URL[#model]",
     "tts": "voice: auto, piper:FILE.onnx, openjtalk, flite, espeak, or an endpoint's base URL[#model]",
@@ -152,7 +159,7 @@ def _check(raw: Mapping[str, Any]) -> dict[str, Any]:
                 )
             case "udp_ports":
                 checked[name] = _ports(name, str(value))
-            case "data_dir" | "recordings":
+            case "data_dir" | "recordings" | "ditto_engines":
                 checked[name] = Path(value).expanduser()
             case "face":
                 if value not in FACES:

@@ -144,9 +144,8 @@ def engines(directory: Path) -> Iterator[Finding]:
         yield Finding("engines", False, f"none in {directory}", f"python -m ditto build --out {directory}", False)
     for engine in found:
         name = engine.name.split(".")[1]
-        manifest = tensorrt.Manifest.read(engine.with_suffix(".json"))
         try:
-            tensorrt.fitting(engine, directory / "frame.onnx", manifest.precision if manifest else "", name)
+            tensorrt.fitting(engine, directory / "frame.onnx", name=name)
             yield Finding("engine", True, f"{engine.name}, {os.path.getsize(engine) >> 20} MB")
         except (DittoError, OSError) as error:
             yield Finding("engine", False, engine.name, str(error), False)

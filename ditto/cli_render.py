@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from .backends.choice import BACKENDS
 from .controls import PRESETS
 from .errors import DittoError
 from .film import FORMATS, FPS, film
@@ -33,7 +34,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     flag(
         "data_dir", type=Path, default=Path("checkpoints"), help="where the free face networks lie and sources are kept"
     )
-    flag("device", default=None, help="cpu, cuda, cuda:1 (default: cuda where there is one)")
+    flag("device", default="auto", help="cpu, cuda, cuda:1 (default: cuda where there is one)")
+    flag(
+        "backend", choices=BACKENDS, default="auto", help="what draws (default: the quickest that there are files for)"
+    )
+    flag("engines", type=Path, default=None, help="directory that `export` or `build` wrote")
     flag("finder", choices=("free", "published"), default="free", help="published: exact, for research only")
     flag("online", action="store_true", help="stream, as in a conversation")
     flag("chunk_config", type=_triple, default=(3, 5, 2), help="online: history,chunk,look-ahead in frames of 40 ms")
@@ -52,7 +57,15 @@ def run(args: argparse.Namespace) -> int:
         check(args)
         from .load import engine as load
 
-        engine = load(args.cfg_pkl, args.data_root, args.data_dir, device=args.device, finder=args.finder)
+        engine = load(
+            args.cfg_pkl,
+            args.data_root,
+            args.data_dir,
+            device=args.device,
+            finder=args.finder,
+            backend=args.backend,
+            engines=args.engines,
+        )
         try:
             engine.warm()
             count = film(engine, args)

@@ -21,30 +21,31 @@ from .registration.mesh import Mesh
 from .registration.nets import onnx_net, session
 
 if TYPE_CHECKING:
-    from .backends.looks import Renderer
     from .checkpoints import Checkpoint
 
 FINDERS = ("free", "published")
 """Ways to find a face: with networks that may be used for anything, or exactly as published."""
 
 
-def best_device() -> str:
-    """cuda where torch sees one, else cpu."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def networks(checkpoint: Checkpoint, device: str, renderer: Renderer | None = None) -> Networks:
-    """All networks of a checkpoint, on a device. Raises `BadCheckpoint`."""
+def networks(
+    checkpoint: Checkpoint, device: str = "auto", backend: str = "auto", engines: Path | None = None
+) -> Networks:
+    """All networks of a checkpoint, on a device, drawn by a backend of `backends.choice`; `engines` is where `export`
+    or `build` wrote. Raises `BadCheckpoint`, `Unavailable`.
+    """
     try:
-        return _networks(checkpoint, device, renderer)
+        return _networks(checkpoint, device, backend, engines)
     except ValueError as error:
         raise BadCheckpoint(str(error)) from error
 
 
-def _networks(checkpoint: Checkpoint, device: str, renderer: Renderer | None) -> Networks:
+def _networks(checkpoint: Checkpoint, device: str, backend: str, engines: Path | None) -> Networks:
+    from .backends.choice import best_device, renderer
     from .layout import Kind
+
+    device = best_device(checkpoint.layout.kind) if device == "auto" else device
+    # Before the rest: what cannot draw here is said before a minute of reading.
+    drawing = renderer(checkpoint, backend, device, engines)
 
     options = Options.of(checkpoint.config.default_kwargs)
     published = None
@@ -54,21 +55,17 @@ def _networks(checkpoint: Checkpoint, device: str, renderer: Renderer | None) ->
     blaze, mesh = checkpoint.file("blaze_face"), checkpoint.file("face_mesh")
     parts = _torch_parts if checkpoint.layout.kind is Kind.PYTORCH else _onnx_parts
     sampler, stitch, extractors = parts(checkpoint, device)
-    if renderer is None:
-        from .backends.eager import TorchRenderer
-
-        renderer = TorchRenderer(checkpoint.weights, device)
     return Networks(
         options,
         load_encoder(checkpoint.layout.need("hubert"), device),
         sampler,
         stitch,
         extractors,
-        renderer,
+        drawing,
         Landmarks203(onnx_net(checkpoint.layout.need("landmark203"))),
         Mesh(onnx_net(blaze), onnx_net(mesh)) if blaze is not None and mesh is not None else None,
         published,
-        f"{checkpoint.layout.root.name}, {renderer.name}",
+        f"{checkpoint.layout.root.name}, {drawing.name}",
         checkpoint.fingerprint,
     )
 
@@ -135,14 +132,17 @@ def engine(
     data_root: Path,
     data_dir: Path,
     *,
-    device: str | None = None,
+    device: str = "auto",
     finder: Literal["free", "published"] = "free",
+    backend: str = "auto",
+    engines: Path | None = None,
 ) -> Engine:
     """A face of a published checkpoint; `data_dir` holds the free face networks and keeps registered sources.
+    `backend` and `engines` are as in `networks`.
 
     Raises `BadCheckpoint`, `OutOfMemory`, `Unavailable`, all in words.
     """
     from .checkpoints import open_checkpoint
 
-    made = networks(open_checkpoint(cfg_pkl, data_root), device or best_device())
+    made = networks(open_checkpoint(cfg_pkl, data_root), device, backend, engines)
     return Engine(made, finder_of(made, finder, data_dir / "face"), data_dir / "ditto_sources")

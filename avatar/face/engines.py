@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,15 +22,27 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def ditto_missing(settings: Settings) -> str:
-    """What the neural face lacks on this machine, in words; empty when nothing."""
+def ditto_missing(settings: Settings, insisted: bool) -> str:
+    """What the neural face lacks on this machine, in words; empty when nothing. On a processor alone it runs only where
+    it is insisted on. Imports torch, which takes seconds."""
     if importlib.util.find_spec("ditto") is None or importlib.util.find_spec("ditto.load") is None:
         return "the neural face is not part of this installation"
-    if importlib.util.find_spec("torch") is None:
-        return "torch is not installed (pip install -r requirements-ditto.txt)"
     for name, path in (("cfg_pkl", settings.cfg_pkl), ("data_root", settings.data_root)):
         if not Path(path).exists():
             return f"its checkpoints are not there ({name}: {path}; see checkpoints/README.md)"
+    from ditto.backends.choice import best_device
+    from ditto.config import read_config
+    from ditto.errors import DittoError
+    from ditto.layout import Kind, find
+
+    try:
+        kind = find(read_config(Path(settings.cfg_pkl)), Path(settings.data_root)).kind
+    except (DittoError, OSError) as error:
+        return str(error).rstrip(".")
+    if kind is Kind.PYTORCH and importlib.util.find_spec("torch") is None:
+        return "torch is not installed (pip install -r requirements-ditto.txt)"
+    if not insisted and best_device(kind) == "cpu":
+        return "its checkpoints are there, but no GPU that it could use (--face ditto insists)"
     return ""
 
 
@@ -36,8 +50,24 @@ def load_engine(settings: Settings) -> Engine:
     """Reads the neural face's networks. Takes seconds to minutes. Raises `ValueError`, ditto's own errors."""
     from ditto.load import engine  # type: ignore[import-not-found, unused-ignore]
 
-    made: Engine = engine(Path(settings.cfg_pkl), Path(settings.data_root), settings.data_dir)
+    _leave_a_core()
+    made: Engine = engine(
+        Path(settings.cfg_pkl),
+        Path(settings.data_root),
+        settings.data_dir,
+        backend=settings.ditto_backend,
+        engines=settings.ditto_engines,
+    )
     return made
+
+
+def _leave_a_core() -> None:
+    """For the sound and the encoder: by default torch's threads take every core and wait in busy loops."""
+    if importlib.util.find_spec("torch") is None:
+        return
+    import torch
+
+    torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 2) - 1)))
 
 
 async def choose_face(spec: str, settings: Settings, avatars: AvatarStore) -> Face:
@@ -51,15 +81,15 @@ async def choose_face(spec: str, settings: Settings, avatars: AvatarStore) -> Fa
     elif spec == "puppet":
         face = PuppetFace(avatars, "asked for")
     else:
-        missing = ditto_missing(settings)
+        missing = await asyncio.to_thread(ditto_missing, settings, spec == "ditto")
         if spec == "ditto" and missing:
             raise NotReady(f"The neural face cannot start: {missing}.", field="face")
         if not missing:
             from .ditto import DittoFace
 
-            why = "asked for" if spec == "ditto" else "its checkpoints are there"
+            why = "asked for" if spec == "ditto" else "its checkpoints and a GPU are there"
             face = DittoFace(avatars, why, lambda: load_engine(settings))
         else:
-            face = PuppetFace(avatars, f"{missing}; the puppet needs neither")
+            face = PuppetFace(avatars, f"{missing}; the puppet needs no such thing")
     log.info("face: %s (%s)", face.choice.name, face.choice.why)
     return face

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
 from typing import TypeVar
@@ -22,6 +23,7 @@ from ..seams import Face, Performance, Reciter, Rig
 from ..tunables import Tunables
 from ..types import AudioChunk, Clause, Frame, Pcm, Phone, Slice, Word
 from .motions import Motions
+from .strain import Strain
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +84,10 @@ class Stage:
         self._face = face
         self._pool = pool
         self._motions = motions
+        self._strain = Strain()
+        self.on_strain: Callable[[int], None] = lambda fps: None
+        """Hears how many pictures a second the machine can draw, when it falls behind and when it is quicker again; who
+        hears it tunes."""
         self._lock = asyncio.Lock()
         self._performance: Performance = face.perform(rig, tunables, seed)
         self._made = -1
@@ -211,7 +217,20 @@ class Stage:
 
     async def _feed(self, pairing: _Pairing, slots: int, cuts: int) -> list[Frame]:
         pcm, phones = pairing.take(slots)
-        return await self._frames(lambda p: p.feed(pcm, phones), cuts)
+
+        took = 0.0
+
+        def feed(performance: Performance) -> list[Frame]:
+            nonlocal took
+            began = time.monotonic()
+            frames = performance.feed(pcm, phones)
+            took = time.monotonic() - began
+            return frames
+
+        frames = await self._frames(feed, cuts)
+        if self._strain.spent(slots, took):
+            self.on_strain(self._strain.fps)
+        return frames
 
     async def _frames(self, work: Callable[[Performance], list[Frame]], cuts: int) -> list[Frame]:
         """What `work` makes. Raises `_Cut` when the speech was cut before or meanwhile: the next frame is another's."""

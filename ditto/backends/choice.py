@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ditto.errors import Unavailable
+from ditto.layout import Kind
 
 from .looks import Renderer
 
@@ -15,7 +17,12 @@ if TYPE_CHECKING:
 BACKENDS = ("auto", "torch", "torch-graph", "torch-compile", "onnxruntime", "tensorrt", "tensorrt-rtx")
 
 
-def cuda() -> bool:
+def best_device(kind: Kind) -> str:
+    """cuda where the libraries that run such a checkpoint see a GPU, else cpu."""
+    return "cuda" if (_onnx_cuda() if kind is Kind.ONNX else _torch_cuda()) else "cpu"
+
+
+def _torch_cuda() -> bool:
     try:
         import torch
     except ImportError:
@@ -23,18 +30,36 @@ def cuda() -> bool:
     return bool(torch.cuda.is_available())
 
 
+def _onnx_cuda() -> bool:
+    """`onnxruntime-gpu` says that it has CUDA also where there is no GPU, so torch is asked too where it is there."""
+    import onnxruntime
+
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        return False
+    return _torch_cuda() if importlib.util.find_spec("torch") else Path("/dev/nvidiactl").exists()
+
+
+def automatic(kind: Kind, device: str, engines: Path | None) -> str:
+    """The quickest backend that there are files for: engines built for this GPU, else what was exported, else torch."""
+    if engines is not None:
+        if device != "cpu" and kind is Kind.PYTORCH:
+            for name in ("tensorrt", "tensorrt-rtx"):
+                if (engines / f"frame.{name.replace('-', '_')}.engine").is_file():
+                    return name
+        return "onnxruntime"
+    if kind is Kind.ONNX:
+        return "onnxruntime"
+    return "torch" if device == "cpu" else "torch-graph"
+
+
 def renderer(
     checkpoint: Checkpoint, backend: str = "auto", device: str = "auto", engines: Path | None = None
 ) -> Renderer:
     """`engines` is where `export` and `build` wrote. Raises `Unavailable` or `BadCheckpoint`."""
-    from ditto.layout import Kind
-
     if device == "auto":
-        device = "cuda" if cuda() else "cpu"
+        device = best_device(checkpoint.layout.kind)
     if backend == "auto":
-        backend = (
-            "onnxruntime" if checkpoint.layout.kind is Kind.ONNX else "torch-graph" if device == "cuda" else "torch"
-        )
+        backend = automatic(checkpoint.layout.kind, device, engines)
     if backend not in BACKENDS:
         raise Unavailable(f"There is no backend {backend}; there are {', '.join(BACKENDS)}.")
     if backend == "onnxruntime":

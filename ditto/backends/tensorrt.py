@@ -124,8 +124,10 @@ def serialise(trt: Any, onnx: Path, batches: tuple[int, int, int]) -> Any:
     return plan
 
 
-def fitting(engine: Path, onnx: Path, precision: str, name: str = "tensorrt") -> Manifest:
-    """The manifest of an engine that may run here. Raises `BadCheckpoint` with what differs and how to rebuild."""
+def fitting(engine: Path, onnx: Path, precision: str | None = None, name: str = "tensorrt") -> Manifest:
+    """The manifest of an engine that may run here, of any precision unless one is named.
+
+    Raises `BadCheckpoint` with what differs and how to rebuild."""
     manifest = Manifest.read(engine.with_suffix(".json"))
     again = f"Build it again: python -m ditto build --out {engine.parent}"
     if manifest is None or not engine.is_file():
@@ -135,7 +137,7 @@ def fitting(engine: Path, onnx: Path, precision: str, name: str = "tensorrt") ->
         "library": name,
         "version": str(library(name).__version__),
         "capability": capability(name),
-        "precision": precision,
+        "precision": precision or manifest.precision,
     }
     differ = [
         f"{key} is {getattr(manifest, key)[:12]}, here {value[:12]}"
@@ -177,7 +179,7 @@ def run(context: Any, inputs: dict[str, Any], output: str, result: Any, stream: 
         raise RuntimeError("CUDA error: the engine did not start")
 
 
-def renderer(weights: Any, directory: Path, precision: str = "float16", name: str = "tensorrt") -> Any:
+def renderer(weights: Any, directory: Path, name: str = "tensorrt") -> Any:
     """A `Renderer` that draws with the engine in `directory`; preparing and put-back are torch's."""
     import torch
 
@@ -185,7 +187,8 @@ def renderer(weights: Any, directory: Path, precision: str = "float16", name: st
     from .pipeline import INPUTS, OUTPUT
 
     onnx, plan = directory / "frame.onnx", directory / f"frame.{name}.engine"
-    manifest = fitting(plan, onnx, precision, name)
+    manifest = fitting(plan, onnx, name=name)
+    precision = manifest.precision
 
     class EngineRenderer(TorchRenderer):
         def __init__(self) -> None:

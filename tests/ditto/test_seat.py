@@ -131,7 +131,7 @@ async def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     for name in ("cfg.pkl", "data"):
         (tmp_path / name).mkdir()
     monkeypatch.setattr(face_engines, "load_engine", tiny_engine)
-    monkeypatch.setattr(face_engines, "ditto_missing", lambda settings: "")
+    monkeypatch.setattr(face_engines, "ditto_missing", lambda *_: "")
     settings = Settings(
         face="ditto",
         cfg_pkl=str(tmp_path / "cfg.pkl"),
