@@ -22,7 +22,7 @@ import av
 from .clock import AUDIO_RATE, AUDIO_TIME_BASE, SLOTS_PER_S, VIDEO_RATE, VIDEO_TIME_BASE
 from .errors import AvatarError, Invalid
 from .events import Caption, Event, Interrupted
-from .play.codecs import depayload
+from .play import codecs
 from .play.source import Broadcast, PictureSource, Shot, Sound
 
 log = logging.getLogger(__name__)
@@ -40,8 +40,12 @@ BEHIND_TICKS = 10
 SILENCE = b"\xf8\xff\xfe"
 """20 ms of Opus silence, mono: what a file gets where nothing was sent because nothing was said (RFC 6716 §3.1: CELT,
 full band, one frame)."""
-_ENCODERS = {"vp9": "libvpx-vp9", "vp8": "libvpx", "av1": "libsvtav1"}
+_ENCODERS = {"vp9": "libvpx-vp9", "vp8": "libvpx"}
 """What PyAV sets a track's parameters up with; nothing is encoded by it."""
+_RAW = {"h264": "h264", "av1": "obu"}
+"""FFmpeg's formats of bare streams, for the others."""
+_DELIMITER = {"h264": b"", "av1": b"\x12\0"}
+"""What such a stream must begin with: AV1's temporal delimiter (AV1 bitstream specification §7.5)."""
 
 
 class Recording(AvatarError):
@@ -242,8 +246,8 @@ class Recorder:
             self._mux_opus(audio, SILENCE, tick)
 
     def _open(self, first: Shot) -> tuple[Any, Any]:
-        if self.codec == "h264":
-            video = self._container.add_stream_from_template(_h264_template(self._frame(first)), opaque=True)
+        if self.codec in _RAW:
+            video = self._container.add_stream_from_template(_template(self.codec, self._frame(first)), opaque=True)
         else:
             video = self._container.add_stream(_ENCODERS[self.codec], rate=Fraction(SLOTS_PER_S))
             video.width, video.height, video.pix_fmt = first.picture.width, first.picture.height, "yuv420p"
@@ -254,7 +258,7 @@ class Recorder:
 
     def _frame(self, shot: Shot) -> bytes:
         """The encoded picture as it was before it was cut into packets."""
-        return b"".join(depayload(self.codec, payload)[0] for payload in shot.picture.payloads)
+        return codecs.frame(self.codec, shot.picture.payloads)
 
     def _mux_sound(self, audio: Any, sound: Sound, base: int) -> None:
         """Puts a packet at its place, silence before it where none was sent."""
@@ -274,9 +278,9 @@ class Recorder:
         self._next_tick = tick + 1
 
 
-def _h264_template(key: bytes) -> Any:
-    """A stream with the parameter sets that a key frame carries, which MP4 wants in its head."""
-    return av.open(io.BytesIO(key), format="h264").streams.video[0]
+def _template(codec: str, key: bytes) -> Any:
+    """A stream with what a key frame carries of parameters, which files want in their head."""
+    return av.open(io.BytesIO(_DELIMITER[codec] + key), format=_RAW[codec]).streams.video[0]
 
 
 class _Sounds:

@@ -97,7 +97,7 @@ def parser() -> argparse.ArgumentParser:
     flag(tunables, "chunk_config", "H,C,L", "history, chunk, look-ahead in frames", type=_typed(_triple, "like 2,3,2"))
     flag(tunables, "fps", "N", "picture rate, 5 to 30", type=_typed(int, "a whole number"))
     flag(tunables, "bitrate", "KBPS", "ceiling of the video's rate, or auto", type=_typed(_bitrate, "a whole number"))
-    flag(tunables, "codec", "NAME", "preferred video codec: vp9, h264 or vp8")
+    flag(tunables, "codec", "NAME", "preferred video codec: vp9, av1, h264 or vp8")
     flag(tunables, "avatar", "ID", "a portrait that the server knows already")
     flag(tunables, "voice", "NAME", "voice of the speech engine")
     flag(tunables, "language", "TAG", "language of the conversation, such as en or ja")

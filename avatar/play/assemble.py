@@ -7,7 +7,7 @@ on until the next key frame, because every other frame refers to what was lost.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 GIVE_UP_S = 0.5
@@ -58,8 +58,11 @@ class _Gap:
 
 
 class FrameAssembler:
-    def __init__(self, is_key: Callable[[bytes], bool]) -> None:
+    def __init__(self, is_key: Callable[[bytes], bool], join: Callable[[Iterable[bytes]], bytes] = b"".join) -> None:
+        """`is_key` tells of a frame's first part whether the frame is a key frame; `join` makes a frame of its parts,
+        and raises `ValueError` when they are none."""
         self._is_key = is_key
+        self._join = join
         self._packets: dict[int, Packet] = {}
         self._gaps: dict[int, _Gap] = {}
         self._next: int | None = None
@@ -150,10 +153,15 @@ class FrameAssembler:
                 last -= 1  # another timestamp without a marker before it: the sender sets none
             parts = [self._packets.pop(sequence) for sequence in range(self._next, last + 1)]
             self._next = last + 1
-            data = b"".join(part.data for part in parts)
-            key = first.start and self._is_key(data)
+            key = first.start and self._is_key(first.data)
             if self.wants_key and not key:
                 self.skipped += 1
+                continue
+            try:
+                data = self._join(part.data for part in parts)
+            except ValueError:
+                self.wants_key = True
+                self.given_up += 1
                 continue
             self.wants_key = False
             if not self._begun:

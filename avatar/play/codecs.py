@@ -1,58 +1,66 @@
 """Which codecs are negotiated, and how they are told to aiortc.
 
-The only change to aiortc's own data is made here, once, on import: VP9 is appended to its table of video codecs, and
-transport-wide feedback to all of them, since an offer or an answer can hold nothing that is not in its tables.
+The only change to aiortc's own data is made here, once, on import: VP9 and AV1 are appended to its table of video
+codecs, transport-wide feedback to all of them and more numbers to its payload types, since an offer or an answer can
+hold nothing that is not in its tables.
 Encoders, decoders and payload formats are ours or called by us, so nothing of aiortc is replaced.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from aiortc import rtp
 from aiortc import sdp as aiortc_sdp
 from aiortc.codecs import CODECS, HEADER_EXTENSIONS
 from aiortc.codecs.h264 import h264_depayload
 from aiortc.codecs.vpx import vp8_depayload
 from aiortc.rtcrtpparameters import RTCRtcpFeedback, RTCRtpCodecParameters, RTCRtpHeaderExtensionParameters
 
-from . import vp9
+from . import av1, svtav1, vp9
 from .feedback import URI
 
-VIDEO_CODECS = ("vp9", "h264", "vp8")
+VIDEO_CODECS = ("vp9", "av1", "h264", "vp8") if svtav1.available() else ("vp9", "h264", "vp8")
 """What can be sent and received, by the names that `codec` takes."""
 
 _FEEDBACK = (("nack", None), ("nack", "pli"), ("ccm", "fir"), ("goog-remb", None), ("transport-cc", None))
+_ADDED = {"video/VP9": {"profile-id": "0"}, "video/AV1": {"profile": "0", "level-idx": "5", "tier": "0"}}
+"""With the parameters of offers of ours; AV1's are its defaults (payload format §7.2.1)."""
 _NUMBERS_ID = 5
 """Header extension id of the transport-wide numbers in offers of ours; one that aiortc does not use."""
+_PAYLOAD_TYPES = (*range(35, 64), *range(96, 128))
+"""Those that offers may give a meaning to (RFC 8834 §4.2, RFC 5761 §4): browsers use the lower ones for AV1."""
 
 
 def _register() -> None:
     known = CODECS["video"]
     if any(codec.mimeType == "video/VP9" for codec in known):
         return
-    payload_type = max(codec.payloadType for codec in known) + 1
     feedback = [RTCRtcpFeedback(type=kind, parameter=parameter) for kind, parameter in _FEEDBACK]
-    known.append(
-        RTCRtpCodecParameters(
-            mimeType="video/VP9",
-            clockRate=90_000,
-            payloadType=payload_type,
-            rtcpFeedback=feedback,
-            parameters={"profile-id": "0"},
+    for mime, parameters in _ADDED.items():
+        payload_type = max(codec.payloadType for codec in known) + 1
+        known.append(
+            RTCRtpCodecParameters(
+                mimeType=mime,
+                clockRate=90_000,
+                payloadType=payload_type,
+                rtcpFeedback=feedback,
+                parameters=dict(parameters),
+            )
         )
-    )
-    known.append(
-        RTCRtpCodecParameters(
-            mimeType="video/rtx", clockRate=90_000, payloadType=payload_type + 1, parameters={"apt": payload_type}
+        known.append(
+            RTCRtpCodecParameters(
+                mimeType="video/rtx", clockRate=90_000, payloadType=payload_type + 1, parameters={"apt": payload_type}
+            )
         )
-    )
     for codec in known:
         if not is_rtx(codec):
             codec.rtcpFeedback = feedback
     for codec in CODECS["audio"]:
         if name(codec) == "opus":
             codec.rtcpFeedback = [RTCRtcpFeedback(type="transport-cc")]
+    setattr(rtp, "DYNAMIC_PAYLOAD_TYPES", _PAYLOAD_TYPES)  # noqa: B010 - aiortc has it as a range
     for extensions in HEADER_EXTENSIONS.values():
         extensions.append(RTCRtpHeaderExtensionParameters(id=_NUMBERS_ID, uri=URI))
 
@@ -70,12 +78,14 @@ _register()
 
 
 def _plays(codec: Any) -> bool:
-    """Whether an offered video codec is exactly one that we send. The name alone would match VP9 profile 2 (10 bits)
-    and H.264 in High profile or packetization mode 0."""
+    """Whether an offered video codec is exactly one that we send. The name alone would match VP9 profile 2 (10 bits),
+    AV1 in High profile and H.264 in High profile or packetization mode 0."""
     parameters = codec.parameters
     match name(codec):
         case "vp9":
             return str(parameters.get("profile-id", "0")) == "0"
+        case "av1":
+            return "av1" in VIDEO_CODECS and str(parameters.get("profile", "0")) == "0"
         case "vp8":
             return True
         case "h264":
@@ -95,12 +105,12 @@ def _plays(codec: Any) -> bool:
 def choose_video(offered: Sequence[Any], preference: str) -> list[Any]:
     """The codec to answer a video offer with, and its retransmission format if offered; empty when nothing fits.
 
-    The preference first, then VP9, then whichever of the others the offer names first.
+    The preference first, then VP9, then whichever of H.264 and VP8 the offer names first, then AV1.
     """
     playable = [codec for codec in offered if _plays(codec)]
-    for wanted in (preference, "vp9", None):
+    for wanted in ((preference,), ("vp9",), ("h264", "vp8"), ("av1",)):
         for codec in playable:
-            if wanted is None or name(codec) == wanted:
+            if name(codec) in wanted:
                 rtx = [x for x in offered if is_rtx(x) and str(x.parameters.get("apt")) == str(codec.payloadType)]
                 return [codec, *rtx[:1]]
     return []
@@ -130,12 +140,14 @@ def opus() -> list[Any]:
 
 
 def depayload(codec: str, payload: bytes) -> tuple[bytes, bool]:
-    """The part of a frame that a packet carries, and whether it may begin the frame. Raises `ValueError` when the
+    """What `join` makes a frame of, of one packet, and whether it may begin the frame. Raises `ValueError` when the
     payload cannot be read."""
     match codec:
         case "vp9":
             descriptor, data = vp9.parse(payload)
             return data, descriptor.start
+        case "av1":
+            return av1.parse(payload)
         case "vp8":
             data = vp8_depayload(payload)
             return data, payload[0] & 0x1F == 0x10  # S=1, PID=0 (RFC 7741 §4.2)
@@ -145,13 +157,25 @@ def depayload(codec: str, payload: bytes) -> tuple[bytes, bool]:
     return payload, True
 
 
-def is_key(codec: str, frame: bytes) -> bool:
-    """Whether an encoded frame, as `depayload` joins it, can be decoded without others."""
+def is_key(codec: str, part: bytes) -> bool:
+    """Whether the frame that begins with this part, as `depayload` gives it, can be decoded without others."""
     match codec:
         case "vp9":
-            return vp9.is_key(frame)
+            return vp9.is_key(part)
+        case "av1":
+            return av1.begins_sequence(part)
         case "vp8":
-            return bool(frame) and not frame[0] & 1  # RFC 6386 §9.1
+            return bool(part) and not part[0] & 1  # RFC 6386 §9.1
         case "h264":
-            return len(frame) > 4 and frame[4] & 0x1F in (5, 7)  # an IDR picture or the parameter sets before it
+            return len(part) > 4 and part[4] & 0x1F in (5, 7)  # an IDR picture or the parameter sets before it
     return True
+
+
+def join(codec: str, parts: Iterable[bytes]) -> bytes:
+    """The encoded frame, of the parts that `depayload` gives. Raises `ValueError` when they do not make one."""
+    return av1.join(parts) if codec == "av1" else b"".join(parts)
+
+
+def frame(codec: str, payloads: Iterable[bytes]) -> bytes:
+    """The encoded frame whose RTP payloads these are, all of them and in order. Raises `ValueError` as above."""
+    return join(codec, (depayload(codec, payload)[0] for payload in payloads))

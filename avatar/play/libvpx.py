@@ -1,4 +1,4 @@
-"""VP9 through libvpx itself, by ctypes: what PyAV cannot do is change the bitrate of a running encoder.
+"""VP9 and VP8 through libvpx itself, by ctypes: what PyAV cannot do is change the bitrate of a running encoder.
 
 A change through FFmpeg means a new encoder and a key frame, just when the network is already too thin for one. The
 library is the one inside PyAV's own wheel. It is a private file of that wheel, so nothing about it is taken on trust:
@@ -19,6 +19,7 @@ import threading
 import weakref
 from ctypes import POINTER, byref, c_char_p, c_int, c_int64, c_long, c_size_t, c_uint, c_uint32, c_ulong, c_void_p
 from pathlib import Path
+from typing import Literal
 
 import av
 import numpy as np
@@ -114,18 +115,25 @@ _CONTEXT_BYTES = 512
 """`vpx_codec_ctx_t` has seven pointer-sized fields; the rest is room."""
 
 _CPU_USED = 13  # VP8E_SET_CPUUSED
-_CONTROLS = {
+_MAX_INTRA = {26: 300}
+"""VP8E_SET_MAX_INTRA_BITRATE_PCT: a key frame costs at most three frames' worth of the rate."""
+_VP9 = _MAX_INTRA | {
     36: 3,  # VP9E_SET_AQ_MODE: cyclic refresh, spreads the repair of a static background over many frames
-    26: 300,  # VP8E_SET_MAX_INTRA_BITRATE_PCT: a key frame costs at most three frames' worth of the rate
     33: 0,  # VP9E_SET_TILE_COLUMNS: one thread, so no tiles
     14: 0,  # VP8E_SET_ENABLEAUTOALTREF: hidden frames would add delay
     35: 0,  # VP9E_SET_FRAME_PARALLEL_DECODING: adapt probabilities from frame to frame, the better compression
 }
+_VP8 = _MAX_INTRA | {
+    15: 0,  # VP8E_SET_NOISE_SENSITIVITY: drawn pictures have no camera's noise
+    17: 1,  # VP8E_SET_STATIC_THRESHOLD: a background that rests is skipped
+    18: 0,  # VP8E_SET_TOKEN_PARTITIONS: one
+}
 
 
 def _declare(library: ctypes.CDLL) -> None:
-    library.vpx_codec_vp9_cx.restype = c_void_p
-    library.vpx_codec_vp9_cx.argtypes = []
+    for interface in (library.vpx_codec_vp9_cx, library.vpx_codec_vp8_cx):
+        interface.restype = c_void_p
+        interface.argtypes = []
     library.vpx_codec_enc_config_default.argtypes = [c_void_p, c_void_p, c_uint]
     library.vpx_codec_enc_init_ver.argtypes = [c_void_p, c_void_p, c_void_p, c_long, c_int]
     library.vpx_codec_enc_config_set.argtypes = [c_void_p, c_void_p]
@@ -142,7 +150,7 @@ def _declare(library: ctypes.CDLL) -> None:
 
 
 def speed(width: int, height: int) -> int:
-    """libvpx's speed for a picture size: 7 gives 0.2 dB more than 8 for a sixth more time, which is worth it while a
+    """libvpx's speed for a size of VP9: 7 gives 0.2 dB more than 8 for a sixth more time, which is worth it while a
     picture takes 2 ms and no longer when it takes 4."""
     return 7 if width * height <= 640 * 640 else 8
 
@@ -155,25 +163,25 @@ class _Library:
     def __init__(self, path: Path) -> None:
         self.c = ctypes.CDLL(str(path))
         _declare(self.c)
-        self.interface = self.c.vpx_codec_vp9_cx()
+        self.vp9, self.vp8 = self.c.vpx_codec_vp9_cx(), self.c.vpx_codec_vp8_cx()
         self.version = self.c.vpx_codec_version_str().decode()
-        config = self.defaults()
+        config = self.defaults(self.vp9)
         wrong = {name: getattr(config, name) for name, value in _DEFAULTS.items() if getattr(config, name) != value}
         if wrong:
             raise LibvpxError(f"its configuration is laid out differently: {wrong}")
         self.abi = self._find_abi(config)
 
-    def defaults(self) -> _Config:
+    def defaults(self, interface: int) -> _Config:
         config = _Config()
-        if self.c.vpx_codec_enc_config_default(self.interface, byref(config), 0):
-            raise LibvpxError("it has no default configuration for VP9")
+        if self.c.vpx_codec_enc_config_default(interface, byref(config), 0):
+            raise LibvpxError("it has no default configuration")
         return config
 
     def _find_abi(self, config: _Config) -> int:
         """The version number that this build wants to be called with: headers are not at hand, so it is asked."""
         context = ctypes.create_string_buffer(_CONTEXT_BYTES)
         for version in range(1, 128):
-            result = self.c.vpx_codec_enc_init_ver(context, self.interface, byref(config), 0, version)
+            result = self.c.vpx_codec_enc_init_ver(context, self.vp9, byref(config), 0, version)
             if result == 0:
                 self.c.vpx_codec_destroy(context)
                 return version
@@ -182,9 +190,16 @@ class _Library:
         raise LibvpxError("it cannot be initialised")
 
 
-class LibvpxVp9:
-    """One VP9 encoder of a fixed picture size. Calls may come from any thread; one works at a time, because libvpx
-    answers two at once with a crash of the process."""
+class _Libvpx:
+    """One encoder of a fixed picture size. Calls may come from any thread; one works at a time, because libvpx answers
+    two at once with a crash of the process."""
+
+    codec: Literal["vp9", "vp8"]
+    shoot_pct = (50, 50)
+    """How far the rate may fall below its target and rise above it."""
+    controls: dict[int, int]
+    live = True
+    """The rate changes while it runs."""
 
     def __init__(self, width: int, height: int, bitrate: int, *, _library: _Library | None = None) -> None:
         """`bitrate` in bit/s."""
@@ -192,8 +207,9 @@ class LibvpxVp9:
         if library is None:
             raise LibvpxError("libvpx cannot be reached directly on this machine")
         self._library = library
-        self.width, self.height = width, height
-        config = library.defaults()
+        self.width, self.height, self.bitrate = width, height, bitrate
+        interface = library.vp9 if self.codec == "vp9" else library.vp8
+        config = library.defaults(interface)
         config.w, config.h = width, height
         config.threads = 1  # two threads cost 20 % more CPU in total; sessions are the unit of parallelism
         config.timebase_num, config.timebase_den = 1, VIDEO_RATE
@@ -201,23 +217,25 @@ class LibvpxVp9:
         config.end_usage = _CBR
         config.target_bitrate = max(1, bitrate // 1000)
         config.min_quantizer, config.max_quantizer = 2, 56
-        config.undershoot_pct = config.overshoot_pct = 50
+        config.undershoot_pct, config.overshoot_pct = self.shoot_pct
         config.buf_sz, config.buf_initial_sz, config.buf_optimal_sz = 1000, 500, 600  # ms
         config.dropframe_thresh = 30  # % of the buffer: on a thin link skip pictures, do not queue them
         config.kf_mode, config.kf_min_dist, config.kf_max_dist = _KF_AUTO, 0, 3000
         self._config = config
         self._context = ctypes.create_string_buffer(_CONTEXT_BYTES)
-        self._check(
-            library.c.vpx_codec_enc_init_ver(self._context, library.interface, byref(config), 0, library.abi), "open"
-        )
+        self._check(library.c.vpx_codec_enc_init_ver(self._context, interface, byref(config), 0, library.abi), "open")
         self._close = weakref.finalize(self, library.c.vpx_codec_destroy, self._context)
-        for control, value in {_CPU_USED: speed(width, height), **_CONTROLS}.items():
+        for control, value in {_CPU_USED: self.speed(width, height), **self.controls}.items():
             self._check(
                 library.c.vpx_codec_control_(c_void_p(ctypes.addressof(self._context)), c_int(control), c_int(value)),
                 f"take control {control}",
             )
         self._last_pts: int | None = None
         self._lock = threading.Lock()
+
+    @staticmethod
+    def speed(width: int, height: int) -> int:
+        raise NotImplementedError
 
     def _check(self, result: int, what: str) -> None:
         if result:
@@ -228,6 +246,7 @@ class LibvpxVp9:
         """In bit/s, from the next frame, without a key frame."""
         with self._lock:
             self._must_be_open("change the bitrate")
+            self.bitrate = bitrate
             self._config.target_bitrate = max(1, bitrate // 1000)
             result = self._library.c.vpx_codec_enc_config_set(self._context, byref(self._config))
             self._check(result, "change the bitrate")
@@ -271,10 +290,27 @@ class LibvpxVp9:
             self._close()
 
 
-def _try_out(library: _Library) -> None:
+class LibvpxVp9(_Libvpx):
+    codec = "vp9"
+    controls = _VP9
+    speed = staticmethod(speed)
+
+
+class LibvpxVp8(_Libvpx):
+    codec = "vp8"
+    shoot_pct = (100, 15)
+    controls = _VP8
+
+    @staticmethod
+    def speed(width: int, height: int) -> int:
+        """Negative: as fast as the machine needs it, but no faster than this."""
+        return -6
+
+
+def _try_out(library: _Library, kind: type[_Libvpx]) -> None:
     """Encodes a few small pictures with a change of bitrate between, and decodes them."""
-    encoder = LibvpxVp9(64, 64, 200_000, _library=library)
-    decoder = av.CodecContext.create("vp9", "r")
+    encoder = kind(64, 64, 200_000, _library=library)
+    decoder = av.CodecContext.create(kind.codec, "r")
     decoded = 0
     for n in range(4):
         if n == 2:
@@ -291,7 +327,7 @@ def _try_out(library: _Library) -> None:
 
 @functools.cache
 def load() -> _Library | None:
-    """The library, checked, or None where it cannot be used. Takes some 10 ms the first time."""
+    """The library, checked, or None where it cannot be used. Takes some 15 ms the first time."""
     # vpx_codec_control_ takes variable arguments, which ctypes passes like fixed ones: right on these two, wrong on
     # Apple's arm64. Elsewhere the PyAV encoder does.
     if sys.platform != "linux" or platform.machine() not in ("x86_64", "aarch64"):
@@ -301,7 +337,8 @@ def load() -> _Library | None:
         if not paths:
             raise LibvpxError("PyAV brings no library file of its own")
         library = _Library(paths[0])
-        _try_out(library)
+        for kind in (LibvpxVp9, LibvpxVp8):
+            _try_out(library, kind)
     except (OSError, AttributeError, LibvpxError, av.FFmpegError) as error:
         log.info("libvpx cannot be reached directly (%s): bitrate changes will cost a key frame.", error)
         return None

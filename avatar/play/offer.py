@@ -132,7 +132,8 @@ def plan(text: str, preference: str, known: dict[str, Role], *, watches: bool = 
     kept = [line for line in lines if line.role != "none"]
     if not kept:
         raise bad(
-            "The offer has nothing that can be answered: no video in VP9, H.264 or VP8, no Opus audio, no data channel."
+            "The offer has nothing that can be answered: no video in VP9, AV1, H.264 or VP8, no Opus audio, no data "
+            "channel."
         )
     order = {mid: index for index, mid in enumerate(known)}
     kept.sort(key=lambda line: order.get(line.mid, len(order)))

@@ -75,7 +75,7 @@ class Peer:
         self._closing: asyncio.Task[None] | None = None
         self._preparing: asyncio.Task[None] | None = None
         self.codec = ""
-        """What is really sent, after `answer`: "vp9", "h264" or "vp8"; empty when the offer has no video."""
+        """What is really sent, after `answer`: "vp9", "av1", "h264" or "vp8"; empty when the offer has no video."""
         self.has_video = False
         self.has_audio = False
         self.has_microphone = False

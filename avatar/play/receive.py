@@ -49,7 +49,7 @@ MAX_WAITING = 500
 """Pictures or sounds that nobody has come for yet, 20 s of pictures; beyond, the oldest are dropped."""
 NOT_DECODED: I420 = np.zeros((0, 0), np.uint8)
 """What pictures are for a peer that only counts them."""
-_DECODERS = {"vp9": "vp9", "vp8": "vp8", "h264": "h264"}
+_DECODERS = {"vp9": "vp9", "av1": "libdav1d", "vp8": "vp8", "h264": "h264"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

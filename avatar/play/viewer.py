@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from aiortc import rtp
@@ -28,7 +28,7 @@ class PictureReceiver(MediaReceiver):
 
     def __init__(self, transport: Any) -> None:
         super().__init__("video", transport)
-        self._assembler = FrameAssembler(self._key)
+        self._assembler = FrameAssembler(self._key, self._join)
         self._estimator = RemoteBitrateEstimator()
         self._asked_key = float("-inf")
         self.on_frame: Callable[[Whole], None] = lambda frame: None
@@ -36,8 +36,11 @@ class PictureReceiver(MediaReceiver):
         self.on_end: Callable[[], None] = lambda: None
         self.frames = self.key_frames = 0
 
-    def _key(self, frame: bytes) -> bool:
-        return codecs.is_key(self.codec, frame)
+    def _key(self, part: bytes) -> bool:
+        return codecs.is_key(self.codec, part)
+
+    def _join(self, parts: Iterable[bytes]) -> bytes:
+        return codecs.join(self.codec, parts)
 
     @property
     def assembler(self) -> FrameAssembler:
@@ -49,7 +52,7 @@ class PictureReceiver(MediaReceiver):
 
     def _restart(self, ssrc: int) -> None:
         super()._restart(ssrc)
-        self._assembler = FrameAssembler(self._key)
+        self._assembler = FrameAssembler(self._key, self._join)
 
     def _extra(self) -> list[asyncio.Task[None]]:
         return [asyncio.create_task(self._repair(), name="video repair")]

@@ -101,9 +101,9 @@ class Call:
         return now
 
 
-async def call(page: Page, lines: str, **shape: str) -> tuple[Call, asyncio.Task[None]]:
+async def call(page: Page, lines: str, codec: str = "vp9", **shape: str) -> tuple[Call, asyncio.Task[None]]:
     clock = MediaClock()
-    peer = Peer(clock)
+    peer = Peer(clock, codec=codec)
     made = Call(page, peer)
     await made.negotiate(await page.evaluate("shape => connect(shape)", {"lines": lines, **shape}))
     await asyncio.wait_for(peer.connected.wait(), 30)
@@ -141,6 +141,38 @@ async def test_chromium_decodes_vp9_whatever_the_shape_of_its_offer(page: Page, 
     await asyncio.wait_for(peer.closed.wait(), 30)
     await showing
     await peer.close()
+
+
+@pytest.mark.parametrize(("codec", "name"), [("av1", "video/AV1"), ("h264", "video/H264"), ("vp8", "video/VP8")])
+async def test_chromium_decodes_the_other_codecs_and_repairs_them(page: Page, codec: str, name: str) -> None:
+    made, showing = await call(page, "va", codec)
+    await made.decoded(10)
+    sender: Any = made.peer._picture
+    real = sender._send_packet
+    lost: list[int] = []
+
+    async def lose(packet: Any) -> int:
+        if packet.ssrc == sender._ssrc and packet.sequence_number % 7 == 0:
+            lost.append(packet.sequence_number)
+            return 0
+        size: int = await real(packet)
+        return size
+
+    sender._send_packet = lose
+    figures = await made.decoded(40)
+    assert figures["video"]["codec"].startswith(name)
+    assert lost
+    assert sender.retransmitted > 0
+    del sender._send_packet
+    keys = figures["video"]["keyFramesDecoded"]
+    made.peer.set_bitrate(200)
+    figures = await made.decoded(20)
+    assert figures["video"]["keyFramesDecoded"] - keys <= figures["video"]["pliCount"]
+    sender.source.want_key()
+    while (await made.figures())["video"]["keyFramesDecoded"] <= keys:
+        await asyncio.sleep(0.1)
+    await made.peer.close()
+    await showing
 
 
 async def test_chromium_restarts_ice_beneath_a_running_call(page: Page) -> None:

@@ -18,7 +18,7 @@ from aiortc import rtp
 from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpParameters
 
 from avatar.errors import AvatarError
-from avatar.play import codecs, feedback, offer, vp9
+from avatar.play import av1, codecs, feedback, offer, vp9
 from avatar.play.assemble import FrameAssembler, Packet
 from avatar.play.congestion import Congestion
 from avatar.play.feedback import Arrivals
@@ -72,6 +72,9 @@ def packets(chance: random.Random) -> Iterator[tuple[str, bytes]]:
         picture = (picture + 1) & 0x7FFF
         for payload in vp9.packetize(frame, picture, (64, 64) if chance.random() < 0.3 else None):
             yield "vp9", payload
+        unit = b"\x0a\x04head\x32" + av1.leb128(2000) + chance.randbytes(2000)  # a sequence header and a frame
+        for payload in av1.packetize(unit if chance.random() < 0.3 else unit[6:]):
+            yield "av1", payload
         yield "vp8", b"\x90\x80" + chance.randbytes(40)
         yield "h264", bytes((chance.choice((24, 28, 5, 7)),)) + chance.randbytes(60)
 
@@ -182,7 +185,7 @@ def fuzz_sdp(count: int, good: str) -> None:
                 case _:
                     rows[at] = rows[at][: chance.randrange(len(rows[at]) + 1)]
         try:
-            offer.plan("\r\n".join(rows) + "\r\n", chance.choice(("vp9", "h264", "vp8")), {})
+            offer.plan("\r\n".join(rows) + "\r\n", chance.choice(codecs.VIDEO_CODECS), {})
         except AvatarError as error:
             assert error.status == 400
 

@@ -127,48 +127,6 @@ def test_another_size_starts_with_a_key_frame_and_picture_ids_go_on() -> None:
     encoder.close()
 
 
-def _rate(encoder: LibvpxVp9, first: int, count: int) -> float:
-    """Bit/s over `count` noisy pictures at 25 a second."""
-    random_ = np.random.default_rng(first)
-    size = 0
-    for n in range(first, first + count):
-        i420 = picture(n, 128)
-        i420[:128] += random_.integers(0, 40, (128, 128), np.uint8)
-        size += len(encoder.encode(i420, n * 3600, key=False) or b"")
-    return size * 8 * 25 / count
-
-
-@pytest.mark.skipif(load() is None, reason="libvpx cannot be reached directly here")
-def test_the_rate_of_a_running_encoder_changes_without_a_key_frame() -> None:
-    encoder = LibvpxVp9(128, 128, 800_000)
-    _rate(encoder, 0, 50)
-    high = _rate(encoder, 50, 50)
-    encoder.set_bitrate(200_000)
-    _rate(encoder, 100, 25)
-    low = _rate(encoder, 125, 50)
-    assert high > 2.5 * low
-    frame = encoder.encode(picture(999, 128), 999 * 3600, key=False)
-    assert frame is not None
-    assert not vp9.is_key(frame)
-    encoder.close()
-
-
-def test_without_libvpx_itself_pyav_encodes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("avatar.play.libvpx.load", lambda: None)
-    encoder = Vp9Encoder(300_000)
-    keys = []
-    for n in range(6):
-        if n == 2:
-            encoder.set_bitrate(280_000)  # a small change is not worth a key frame
-        if n == 4:
-            encoder.set_bitrate(100_000)
-        encoded = encoder.encode(picture(n), n * 3600, key=n == 0)
-        assert encoded is not None
-        keys.append(encoded.key)
-    assert keys == [True, False, False, False, True, False]
-    encoder.close()
-
-
 @pytest.mark.skipif(load() is None, reason="libvpx cannot be reached directly here")
 def test_an_encoder_takes_calls_from_many_threads_and_none_after_its_end() -> None:
     """libvpx itself answers either with a crash."""

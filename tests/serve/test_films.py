@@ -43,7 +43,7 @@ def watch(path: Path) -> tuple[OffsetMeter, dict[str, Any]]:
     return meter, seen
 
 
-@pytest.mark.parametrize(("kind", "codec"), [("webm", "vp9"), ("mp4", "h264")])
+@pytest.mark.parametrize(("kind", "codec"), [("webm", "vp9"), ("mp4", "h264"), ("webm", "av1")])
 async def test_a_recording_holds_what_was_sent(tmp_path: Path, kind: str, codec: str) -> None:
     folder = tmp_path / "films"
     async with serving(data_dir=tmp_path, recordings=folder) as service:
