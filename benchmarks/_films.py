@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from puppet.actor import Actor
 from puppet.film import film, read_sound
-from puppet.landmarks import FaceModels
 from puppet.mouth import Lips, Phone
 from puppet.picture import decode
 from puppet.renderer import Rig
@@ -24,7 +23,8 @@ from puppet.training.report import lips
 from puppet.training.voices import Take, flite_says
 
 from . import Bar, Figure, at_least, at_most, between
-from ._lips import Judged, align, compare, look, read, shut
+from ._judge import Judge
+from ._lips import Judged, align, compare, look, measured, shut
 
 SENTENCES = (
     "My brother Bob bought a big brown umbrella before the morning bus came.",
@@ -119,7 +119,7 @@ class _Loud(Actor):
         return super()._speak(replace(lips, shape=shape))
 
 
-def _wave(path: Path, pcm: npt.NDArray[np.int16]) -> Path:
+def wave_file(path: Path, pcm: npt.NDArray[np.int16]) -> Path:
     with wave.open(str(path), "wb") as out:
         out.setnchannels(1)
         out.setsampwidth(2)
@@ -141,7 +141,7 @@ def _figures(name: str, drive: str, seen: Judged, smiling: bool) -> dict[str, An
 
 
 def on_film(
-    rigs: Mapping[str, Rig], pictures: Mapping[str, Path], spoken: Sequence[Take], models: FaceModels
+    rigs: Mapping[str, Rig], pictures: Mapping[str, Path], spoken: Sequence[Take], judge: Judge
 ) -> dict[str, Any]:
     """Encoded films of every face: driven by phonemes, by sound, by its loudness, and by a sound that is not theirs.
     `pictures`: where the portraits among the faces come from."""
@@ -152,23 +152,24 @@ def on_film(
     shares: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        mine, theirs = _wave(scratch / "a.wav", sound), _wave(scratch / "b.wav", other[: len(sound)])
+        mine, theirs = wave_file(scratch / "a.wav", sound), wave_file(scratch / "b.wav", other[: len(sound)])
 
-        smiling = {name for name, path in pictures.items() if read(decode(path.read_bytes()), models)[0] > SMILING}
-        closed = {name: shut(rig, models, pressed=name in smiling) for name, rig in rigs.items()}
+        shown = {name: measured(judge.points(decode(path.read_bytes())))[0] for name, path in pictures.items()}
+        smiling = {name for name, aperture in shown.items() if aperture > SMILING}
+        closed = {name: shut(rig, judge, pressed=name in smiling) for name, rig in rigs.items()}
 
-        def judge(name: str, drive: str, audio: Path, said: Sequence[tuple[float, float, str]], **how: Any) -> None:
+        def shoot(name: str, drive: str, audio: Path, said: Sequence[tuple[float, float, str]], **how: Any) -> None:
             out = scratch / "film.webm"
             film(rigs[name], audio, out, scale=512 / max(rigs[name].width, rigs[name].height), seed=3, **how)
-            seen = compare(look(out, models), said, read_sound(audio, RATE), closed[name])
+            seen = compare(look(out, judge), said, read_sound(audio, RATE), closed[name])
             shares.append(seen.found)
             found.update(_figures(name, drive, seen, name in smiling))
 
         for name in rigs:
-            judge(name, "phonemes", mine, phones, phones=known)
-            judge(name, "sound", mine, phones)
-        judge("default", "loudness", mine, phones, actor=_Loud(3))
-        judge("default", "other_sound", theirs, phones)
+            shoot(name, "phonemes", mine, phones, phones=known)
+            shoot(name, "sound", mine, phones)
+        shoot("default", "loudness", mine, phones, actor=_Loud(3))
+        shoot("default", "other_sound", theirs, phones)
         if speech := os.environ.get("AVATAR_SPEECH"):
             human = read_sound(Path(speech), RATE)
             said = align(human, os.environ.get("AVATAR_SPEECH_WORDS", ""))
@@ -176,7 +177,7 @@ def on_film(
             found |= {"human_jaw": net.jaw, "human_aperture": net.aperture, "human_width": net.width}
             found["human_aperture_over_loudness"] = net.aperture - loud.aperture
             for name in rigs:
-                judge(name, "human", Path(speech), said)
+                shoot(name, "human", Path(speech), said)
         else:
             found["human"] = "left out: AVATAR_SPEECH names no recording"
     found["faces_found"] = Figure(min(shares), at_least(1.0))

@@ -1,8 +1,8 @@
-"""An outside judge of lips: it sees the encoded film, not what the puppet meant.
+"""Lips as an outside judge sees them: on the encoded film, not in what the puppet meant.
 
-The face landmark nets measure the mouth on each decoded picture: aperture is the distance of the inner lips, width that
-of the corners, both as a share of the distance of the eyes. They are compared with what the phonemes of the sound ask
-for at the same time. What it says of loudness-driven lips, and of the lips of another sound, shows what it can tell.
+The judge (`benchmarks._judge`) measures the mouth on each decoded picture: aperture is the distance of the inner lips,
+width that of the corners, both as a share of the distance of the eyes. They are compared with what the phonemes of the
+sound ask for at the same time. What it says of lips that follow loudness, or another sound, shows what it can tell.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from puppet.actor import Actor
-from puppet.landmarks import FaceModels
-from puppet.picture import Rgb
 from puppet.renderer import Rig
 from puppet.training.measure import auc, closures, quiet, stretches
 from puppet.training.measure import width as mouth_width
 from puppet.visemes import aperture, blend, segments, shape_mouth
+
+from ._judge import Judge, Plane
 
 Phones = Sequence[tuple[float, float, str]]
 
@@ -64,30 +64,29 @@ class Seen:
     width: npt.NDArray[np.float64]
 
 
-def read(rgb: Rgb, models: FaceModels) -> tuple[float, float]:
-    """Aperture and width of the mouth in a picture; NaN where there is no face."""
-    faces = models.find(rgb)
-    if not faces:
+def measured(p: Plane | None) -> tuple[float, float]:
+    """Aperture and width of the mouth of a face; NaN where there is none."""
+    if p is None:
         return np.nan, np.nan
-    p = faces[0].landmarks[:, :2]
     eyes = np.linalg.norm(p[EYES[0]] - p[EYES[1]])
     gap = np.mean([np.linalg.norm(p[u] - p[v]) for u, v in zip(UPPER, LOWER, strict=True)])
     return float(gap / eyes), float(np.linalg.norm(p[CORNERS[0]] - p[CORNERS[1]]) / eyes)
 
 
-def look(film: Path, models: FaceModels) -> Seen:
+def look(film: Path, judge: Judge) -> Seen:
     with av.open(str(film)) as source:
-        table = np.array([read(frame.to_ndarray(format="rgb24"), models) for frame in source.decode(video=0)])
+        table = np.array([measured(judge.points(frame.to_ndarray(format="rgb24"))) for frame in source.decode(video=0)])
     return Seen(table[:, 0], table[:, 1])
 
 
-def shut(rig: Rig, models: FaceModels, *, pressed: bool) -> float:
+def shut(rig: Rig, judge: Judge, *, pressed: bool) -> float:
     """What the judge reads of a mouth that is known to be shut, since it is never 0: at rest, or `pressed` together
     where the mouth at rest is not the picture's own."""
     renderer, actor = rig.open(), Actor(3)
     poses = [replace(actor.idle(), press=float(pressed)) for _ in range(50)][::5]
-    pictures = [renderer.draw(pose, 512 / max(rig.width, rig.height)) for pose in poses]
-    return float(np.nanmedian([read(cv2.cvtColor(p, cv2.COLOR_YUV2RGB_I420), models)[0] for p in pictures]))
+    scale = 512 / max(rig.width, rig.height)
+    pictures = [cv2.cvtColor(renderer.draw(pose, scale), cv2.COLOR_YUV2RGB_I420) for pose in poses]
+    return float(np.nanmedian([measured(judge.points(rgb))[0] for rgb in pictures]))
 
 
 def _correlation(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:

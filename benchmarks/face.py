@@ -2,22 +2,20 @@
 
 CPU time is the process's own, one thread, sound to I420, with the product's VP9 encoder taking turns as the yardstick:
 on a busy machine both slow down together. Lips are measured on flite, an engine that the net never heard, speaking
-sentences that are in no training text. The judge (`benchmarks._lips`) sees the built-in characters and the test
-portraits; it needs the face models, and without them its figures are left out. Environment variables add what is not in
-the repository: `AVATAR_SPEECH=FILE` and `AVATAR_SPEECH_WORDS="what is said"` a human recording, `AVATAR_PORTRAITS` more
-portraits, as paths with colons between them.
+sentences that are in no training text. The judge (`benchmarks._judge`) sees encoded films of the built-in characters
+and the test portraits. Environment variables add what is not in the repository: `AVATAR_SPEECH=FILE` and
+`AVATAR_SPEECH_WORDS="what is said"` a human recording, `AVATAR_PORTRAITS` more portraits, as paths with colons between
+them.
 
-Writes contact sheets of every character, `benchmarks/out/faces_NAME_SIZE.png`.
+Writes sheets of every face, `benchmarks/out/NAME-SIZE.jpg` (`benchmarks._sheets`).
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 import statistics
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -31,16 +29,16 @@ from puppet.coefficients import Coefficients
 from puppet.landmarks import FaceModels
 from puppet.life import Life
 from puppet.mouth import MouthDrive
+from puppet.portrait import MODELS
 from puppet.renderer import I420, Rig
 from puppet.sound import RATE
 from puppet.training.voices import Take
 
 from . import Figure, at_most
+from ._environment import Unavailable
 from ._films import joined, on_film, on_sound, takes
-
-HERE = Path(__file__).parent
-PICTURES = HERE.parent / "tests" / "portrait" / "pictures"
-MODELS = HERE.parent / "checkpoints" / "face"
+from ._judge import hired
+from ._sheets import OUT, PICTURES, portraits, write
 
 BARS = {
     "layered_512_ms": at_most(6.0),
@@ -51,13 +49,6 @@ BARS = {
 }
 PHOTO_BARS = {"photo_512_ms": at_most(4.0), "photo_512_p95_over_mean": at_most(2.0), "photo_512_over_vp9": at_most(3.0)}
 SIZES = (256, 512, 1024)
-
-
-def portraits() -> dict[str, Path]:
-    """The test portraits and those of `AVATAR_PORTRAITS`, by name."""
-    more = os.environ.get("AVATAR_PORTRAITS", "")
-    paths = [*sorted(PICTURES.glob("*.jpg")), *(Path(p) for p in more.split(os.pathsep) if p)]
-    return {path.stem: path for path in paths}
 
 
 def shares(sound: npt.NDArray[np.int16]) -> dict[str, float]:
@@ -108,46 +99,6 @@ def costs(name: str, rigs: Sequence[Rig], sound: npt.NDArray[np.int16]) -> dict[
     return found
 
 
-POSES = {
-    "rest": Coefficients(),
-    "aa": Coefficients(jaw=1, wide=0.05),
-    "eh": Coefficients(jaw=0.6, wide=0.45),
-    "ee": Coefficients(jaw=0.22, wide=0.95, teeth=0.3),
-    "oh": Coefficients(jaw=0.45, pucker=0.8),
-    "oo": Coefficients(jaw=0.2, pucker=1),
-    "m b p": Coefficients(jaw=0.05, press=1),
-    "f v": Coefficients(jaw=0.1, fv=1, teeth=0.2),
-    "th l": Coefficients(jaw=0.2, wide=0.15, tongue=1, teeth=0.3),
-    "s": Coefficients(jaw=0.08, wide=0.35, teeth=1),
-    "sh": Coefficients(jaw=0.12, pucker=0.6, teeth=0.9),
-    "smile": Coefficients(smile=1),
-    "blink half": Coefficients(blink_left=0.5, blink_right=0.5),
-    "blink": Coefficients(blink_left=1, blink_right=1),
-    "brows": Coefficients(brow=1, gaze_y=-0.4),
-    "gaze": Coefficients(gaze_x=0.8, gaze_y=0.2),
-    "left": Coefficients(yaw=-8, jaw=0.3),
-    "right": Coefficients(yaw=8, jaw=0.3),
-    "up": Coefficients(pitch=-6),
-    "lean": Coefficients(roll=5, smile=0.5),
-}
-
-
-def sheet(rig: Rig, side: int, path: Path) -> None:
-    """Every pose of `POSES` drawn at `side`, five to a row, the face enlarged beside it."""
-    renderer = rig.open()
-    tiles = []
-    for name, pose in POSES.items():
-        picture = cv2.cvtColor(renderer.draw(pose, side / max(rig.width, rig.height)), cv2.COLOR_YUV2BGR_I420)
-        tile = cv2.resize(
-            picture, (384, round(384 * picture.shape[0] / picture.shape[1])), interpolation=cv2.INTER_AREA
-        )
-        cv2.putText(tile, name, (8, 22), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (255, 255, 255), 3, cv2.LINE_AA)
-        cv2.putText(tile, name, (8, 22), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (40, 40, 40), 1, cv2.LINE_AA)
-        tiles.append(tile)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), cv2.vconcat([cv2.hconcat(tiles[i : i + 5]) for i in range(0, len(tiles), 5)]))
-
-
 def run() -> dict[str, Any]:
     cv2.setNumThreads(1)
     figures: dict[str, Any] = {}
@@ -155,9 +106,7 @@ def run() -> dict[str, Any]:
     began = time.process_time()
     load_rig("default").open().draw(Coefficients(), 0.5)
     figures["layered_rig_ms"] = 1000 * (time.process_time() - began)
-    for name, rig in layered.items():
-        for side in (512, 1024):
-            sheet(rig, side, HERE / "out" / f"faces_{name}_{side}.png")
+    write(OUT)
 
     if shutil.which("flite") is None:
         figures["flite"] = "not installed: its figures and the judge's are missing"
@@ -176,12 +125,15 @@ def run() -> dict[str, Any]:
         rig.open().draw(Coefficients(), 0.5)
         figures["photo_rig_ms"] = 1000 * (time.process_time() - began)
         figures |= costs("photo", [rig], sound)
-        sheet(rig, 512, HERE / "out" / "faces_photo_512.png")
 
     if spoken:
         figures |= on_sound(spoken)
-        if models:
-            pictures = portraits()
-            faces = layered | {name: load_rig(path) for name, path in pictures.items()}
-            figures |= on_film(faces, pictures, spoken, FaceModels(MODELS))
+        try:
+            with hired() as judge:
+                figures["judge"] = judge.name
+                pictures = portraits() if models else {}
+                faces = layered | {name: load_rig(path) for name, path in pictures.items()}
+                figures |= on_film(faces, pictures, spoken, judge)
+        except Unavailable as error:
+            figures["judge"] = f"none: {error}"
     return {name: Figure(value, PHOTO_BARS[name]) if name in PHOTO_BARS else value for name, value in figures.items()}

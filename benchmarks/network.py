@@ -16,7 +16,6 @@ import json
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,10 +29,10 @@ import numpy as np
 
 from . import Figure, Skipped, at_most, between
 from . import _marks as marks
+from ._environment import Unavailable, interpreter
 from ._head import clip
 
 ROOT = Path(__file__).resolve().parent.parent
-VENV = ROOT / "benchmarks" / "out" / "yardstick"
 KBPS = 750
 DELAY_S = 0.03
 SECONDS = float(os.environ.get("NETWORK_SECONDS", "60"))
@@ -95,17 +94,10 @@ class Result:
 
 def yardstick() -> str:
     """The interpreter of an environment that has the yardstick, made if need be; the server never installs it."""
-    python = VENV / "bin" / "python"
-    if not python.exists():
-        lock = ROOT / "requirements-yardstick.txt"
-        try:
-            subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True, capture_output=True)
-            install = [str(python), "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "-r", str(lock)]
-            subprocess.run(install, check=True, capture_output=True)
-        except subprocess.CalledProcessError as error:
-            shutil.rmtree(VENV, ignore_errors=True)
-            raise Skipped(f"the yardstick could not be installed: {error.stderr[-200:]!r}") from None
-    return str(python)
+    try:
+        return str(interpreter("yardstick"))
+    except Unavailable as error:
+        raise Skipped(str(error)) from None
 
 
 def able() -> bool:

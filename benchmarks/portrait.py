@@ -4,14 +4,13 @@ CPU time is the process's own, one thread, from the sound to a picture in I420, 
 turns as the yardstick: on a busy machine both slow down together. The photograph is the test portrait, a smiling one:
 the dearest kind, as its lips have to be closed first. Of the characters the dearest counts.
 
-Writes `benchmarks/out/portrait_NAME.jpg`, the expressions that the page shows when a portrait is new, and
-`benchmarks/out/poses_NAME_SIZE.png`, every pose; `AVATAR_PORTRAITS` names more pictures to draw them of.
+Writes `benchmarks/out/portrait_NAME.jpg`, the expressions that the page shows when a portrait is new;
+`AVATAR_PORTRAITS` names more pictures to draw them of.
 """
 
 from __future__ import annotations
 
 import math
-import os
 import statistics
 import time
 from collections.abc import Sequence
@@ -36,11 +35,12 @@ from puppet.scratch import Scratch
 from puppet.sound import FRAME, RATE
 from puppet.warp import PortraitRig
 
-from . import Skipped, at_least, at_most
-from .face import cost, sheet
+from . import Skipped, _sheets, at_least, at_most
+from ._sheets import OUT, enlarged, faces
+from .face import cost
 
 HERE = Path(__file__).parent
-PICTURE = HERE.parent / "tests" / "portrait" / "pictures" / "astronaut.jpg"
+PICTURE = _sheets.PICTURES / "astronaut.jpg"
 SOUND = HERE.parent / "tests" / "puppet" / "speech.npz"
 SIZES = (256, 512, 1024)
 PICTURES = 100
@@ -64,15 +64,6 @@ BARS = {
     "seen_aperture": at_least(0.85),
     "seen_width": at_least(0.88),
 }
-
-
-def enlarged(portrait: Portrait, side: int) -> Portrait:
-    """The portrait as if its picture had been that large."""
-    scale = side / max(portrait.width, portrait.height)
-    rgb = np.asarray(cv2.resize(portrait.rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC), np.uint8)
-    points = (portrait.landmarks + np.float32(0.5)) * np.float32(scale) - np.float32(0.5)
-    eyes = (portrait.eyes + np.float32(0.5)) * np.float32(scale) - np.float32(0.5)
-    return Portrait(rgb, points, eyes, portrait.person, portrait.faces)
 
 
 def speech(count: int) -> list[Coefficients]:
@@ -203,17 +194,11 @@ def steps(sound: npt.NDArray[np.int16]) -> dict[str, float]:
     return {"head_step_idle_deg": largest(True), "head_step_deg": largest(False)}
 
 
-def sheets(models: FaceModels) -> None:
+def previews(models: FaceModels) -> None:
     """Pictures for a person to judge."""
-    (HERE / "out").mkdir(exist_ok=True)
-    more = os.environ.get("AVATAR_PORTRAITS", "")
-    rigs: dict[str, Rig] = {name: load_rig(name) for name in CAST}
-    for path in (PICTURE, *(Path(p) for p in more.split(os.pathsep) if p)):
-        rigs[path.stem] = PortraitRig(make(decode(path.read_bytes()), models))
-    for name, rig in rigs.items():
-        (HERE / "out" / f"portrait_{name}.jpg").write_bytes(encode(strip(rig, 256)))
-        for side in (512, 1024):
-            sheet(rig, side, HERE / "out" / f"poses_{name}_{side}.png")
+    OUT.mkdir(parents=True, exist_ok=True)
+    for name, rig in faces(models, 512):
+        (OUT / f"portrait_{name}.jpg").write_bytes(encode(strip(rig, 256)))
 
 
 def run() -> dict[str, Any]:
@@ -246,5 +231,5 @@ def run() -> dict[str, Any]:
     figures |= steps(sound)
     figures["background_px"] = background(rig, portrait, 512)
     figures |= seen(rig, models)
-    sheets(models)
+    previews(models)
     return figures

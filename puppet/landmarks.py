@@ -130,6 +130,11 @@ class FaceModels:
                 faces = self._search(rgb, [0.0], [3])
         return sorted(faces, key=lambda face: face.box[2] * face.box[3], reverse=True)
 
+    def follow(self, rgb: Rgb, face: Face) -> Face | None:
+        """The face that was `face` in the picture before, at a twentieth of a search's cost; None when it is lost."""
+        with self._lock:
+            return self._place(rgb, _around(face.landmarks))
+
     def _search(self, rgb: Rgb, angles: list[float], levels: list[float]) -> list[Face]:
         height, width = rgb.shape[:2]
         proposals: list[tuple[float, Square]] = []

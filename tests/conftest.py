@@ -8,12 +8,25 @@ from typing import Any
 
 import pytest
 
+from checkpoints.fetch import ENTRIES, HERE, FetchError, fetch
+from tests.absent import absent
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The long tests run by `make soak` alone; an option in pyproject.toml would be undone by anyone's own `-m`."""
     if "soak" not in config.option.markexpr:
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("soak")])
         items[:] = [item for item in items if not item.get_closest_marker("soak")]
+
+
+@pytest.fixture(scope="session")
+def models_dir() -> Path:
+    """The face networks, fetched where they are not there yet."""
+    try:
+        fetch(next(entry for entry in ENTRIES if entry.name == "face"))
+    except FetchError as error:
+        absent(f"the face models cannot be had: {error}")
+    return HERE / "face"
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """Renews the requirement locks: every version and every file's hash, from `requirements/*.in`, with uv.
 
-    python tools/lock.py [NAME ...]        base, ja, llm, piper, test, ditto, train, yardstick; default: all
+    python tools/lock.py [NAME ...]        base, ja, llm, piper, test, ditto, train, yardstick, judge; default: all
 
 A lock is made for every platform and for Python 3.11 and newer at once. What it pins already stays, unless the `.in`
 file says otherwise or `--upgrade` is given.
@@ -15,8 +15,10 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-NAMES = ("base", "ja", "llm", "piper", "test", "ditto", "train", "yardstick")
+NAMES = ("base", "ja", "llm", "piper", "test", "ditto", "train", "yardstick", "judge")
 """In this order: the others keep to the versions that base has chosen."""
+BARE = {"judge"}
+"""Locked as they are, without what they depend on: their `.in` file says why."""
 
 
 def lock(name: str, upgrade: bool) -> None:
@@ -24,6 +26,7 @@ def lock(name: str, upgrade: bool) -> None:
     command = ["uv", "pip", "compile", "--quiet", "--universal", "--python-version=3.11", "--generate-hashes"]
     # Nothing of the machine that made it belongs in a lock.
     command += ["--no-header", "--no-emit-index-url", "--no-emit-find-links"]
+    command += ["--no-deps"] if name in BARE else []
     command += ["--upgrade"] if upgrade else []
     print(f"{output} …", file=sys.stderr)
     subprocess.run([*command, f"requirements/{name}.in", "-o", output], cwd=ROOT, check=True)

@@ -6,18 +6,6 @@ from pathlib import Path
 import pytest
 
 from avatar.face.avatars import AvatarStore
-from checkpoints.fetch import ENTRIES, HERE, FetchError, fetch
-from tests.absent import absent
-
-
-@pytest.fixture(scope="session")
-def models_dir() -> Path:
-    """The face networks, fetched where they are not there yet."""
-    try:
-        fetch(next(entry for entry in ENTRIES if entry.name == "face"))
-    except FetchError as error:
-        absent(f"the face models cannot be had: {error}")
-    return HERE / "face"
 
 
 @pytest.fixture(scope="session")

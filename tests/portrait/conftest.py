@@ -5,23 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from checkpoints.fetch import ENTRIES, HERE, FetchError, fetch
 from puppet.landmarks import FaceModels
 from puppet.picture import Rgb, decode
 from puppet.portrait import Portrait, make
-from tests.absent import absent
 
 PICTURES = Path(__file__).parent / "pictures"
-
-
-@pytest.fixture(scope="session")
-def models_dir() -> Path:
-    """The face networks, fetched where they are not there yet."""
-    try:
-        fetch(next(entry for entry in ENTRIES if entry.name == "face"))
-    except FetchError as error:
-        absent(f"the face models cannot be had: {error}")
-    return HERE / "face"
 
 
 @pytest.fixture(scope="session")
