@@ -7,6 +7,7 @@
 import { ApiError, api } from "./api.js";
 import { Peer } from "./peer.js";
 import { Rtvi } from "./rtvi.js";
+import { Silence } from "./silence.js";
 
 /** Wait before the second attempt; it doubles with each further one, up to the longest. The real wait is drawn at random
  * from the upper half, so that the clients of a server that restarts do not all come at one moment. The first attempt
@@ -16,11 +17,12 @@ const FIRST_MS = 100;
 const LONGEST_BACKOFF_MS = 15_000;
 /** A connection that WebRTC calls "disconnected" often comes back by itself within this time. */
 const GRACE_MS = 2500;
-/** The server's sound and picture never stop. Nothing received for so long: another path is looked for; the connection is
- * gone. */
-const RESTART_MS = 700;
+/** The server's sound and picture never stop. Nothing received for so long: the connection is gone. Before, another path
+ * is looked for (`silence.js`). */
 const SILENCE_MS = 4000;
-const LOOK_MS = 150;
+const LOOK_MS = 50;
+/** Between two attempts to tell the server of another path, while it cannot be reached. */
+const RETRY_MS = 500;
 /** How long an answered offer may take to connect; shorter when the answer brought relays that are worth trying. */
 const CONNECT_MS = 12_000;
 const CONNECT_DIRECT_MS = 3000;
@@ -45,7 +47,7 @@ export class Call extends EventTarget {
   #unconnected = 0;
   #timers = new Set();
   #queue = [];
-  #received = { pulse: "", at: 0 };
+  #silence = new Silence();
   #restarting = false;
   #watch = null;
   /** Relays that the server names before the first offer. */
@@ -131,15 +133,10 @@ export class Call extends EventTarget {
 
   /** Looks whether media still come in: the watch over a server, or a network, that vanished without a word. */
   #look() {
-    const now = performance.now();
-    const pulse = this.peer?.pulse ?? "";
-    if (this.phase !== "live" || pulse !== this.#received.pulse) {
-      this.#received = { pulse, at: now };
-      return;
-    }
-    const silent = now - this.#received.at;
+    if (this.phase !== "live") return;
+    const silent = this.#silence.look(this.peer?.pulse ?? "", performance.now());
     if (silent > SILENCE_MS) this.#lost();
-    else if (silent > RESTART_MS) this.#restart();
+    else if (silent > this.#silence.patience) this.#restart();
   }
 
   /** Looks for another path, once in a silence. */
@@ -147,13 +144,15 @@ export class Call extends EventTarget {
     const peer = this.peer;
     if (this.#restarting || !peer?.connected) return;
     this.#restarting = true;
+    let pause = SILENCE_MS; // not again before this one can have helped
     try {
       await peer.restart(AbortSignal.timeout(SILENCE_MS));
-    } catch {
-      if (peer === this.peer) this.#lost();
+      this.#silence.excuse();
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 0) pause = RETRY_MS;
+      else if (peer === this.peer) this.#lost();
     }
-    // Not again before this one can have helped.
-    setTimeout(() => (this.#restarting = false), SILENCE_MS);
+    setTimeout(() => (this.#restarting = false), pause);
   }
 
   /** Does not wait any longer before the next attempt. */
@@ -220,7 +219,7 @@ export class Call extends EventTarget {
   #state(state) {
     if (state === "connected") {
       this.#unconnected = 0;
-      this.#received = { pulse: "", at: performance.now() };
+      this.#silence.begin(performance.now());
       this.#phase("live");
       this.#tell("solved", "connection");
     } else if (state === "disconnected") {

@@ -80,7 +80,13 @@ export class Peer extends EventTarget {
     if (this.#closed || this.#pc.signalingState !== "stable") return;
     await this.#pc.setLocalDescription(await this.#pc.createOffer({ iceRestart: true }));
     const { type, sdp } = this.#pc.localDescription;
-    const answer = await api.offer({ type, sdp, session_id: this.#sessionId }, signal);
+    let answer;
+    try {
+      answer = await api.offer({ type, sdp, session_id: this.#sessionId }, signal);
+    } catch (error) {
+      if (!this.#closed) await this.#pc.setLocalDescription({ type: "rollback" });
+      throw error;
+    }
     if (this.#closed) return;
     await this.#pc.setRemoteDescription({ type: answer.type, sdp: answer.sdp });
   }

@@ -66,6 +66,45 @@ async def test_figures_are_taken_over_the_time_between_two_readings(visit: Visit
     assert reading["bytes"] == 109_500
 
 
+async def test_silence_is_judged_by_the_pauses_before_it(visit: Visit, server: Server) -> None:
+    page = await visit.open(server)
+    seen: dict[str, float] = await page.evaluate(
+        """async () => {
+          const { Silence } = await import("/web/silence.js");
+          const silence = new Silence();
+          const seen = {};
+          let now = 1000;
+          let pulse = 0;
+          const run = (count, pause) => {
+            for (let n = 0; n < count; n += 1) silence.look(String(++pulse), (now += pause));
+          };
+          silence.begin(now);
+          run(10, 50);
+          seen.young = silence.patience;
+          run(100, 50);
+          seen.steady = silence.patience;
+          seen.silent = silence.look(String(pulse), (now += 350));
+          run(1, 0);
+          seen.learnt = silence.patience;
+          run(2000, 50);
+          seen.forgotten = silence.patience;
+          now += 2000;
+          silence.excuse();
+          run(1, 0);
+          seen.excused = silence.patience;
+          now += 2000;
+          run(1, 0);
+          seen.longest = silence.patience;
+          silence.begin(now);
+          seen.again = silence.patience;
+          return seen;
+        }"""
+    )
+    assert (seen["young"], seen["again"], seen["steady"], seen["silent"]) == (700, 700, 400, 350)
+    assert 1000 < seen["learnt"] <= 1050
+    assert (seen["forgotten"], seen["excused"], seen["longest"]) == (400, 400, 1500)
+
+
 async def test_captions_wait_for_their_sound(visit: Visit, server: Server) -> None:
     page = await visit.open(server)
     seen: dict[str, list[str]] = await page.evaluate(
