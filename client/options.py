@@ -99,6 +99,9 @@ def parser() -> argparse.ArgumentParser:
     flag(tunables, "bitrate", "KBPS", "ceiling of the video's rate, or auto", type=_typed(_bitrate, "a whole number"))
     flag(tunables, "codec", "NAME", "preferred video codec: vp9, av1, h264 or vp8")
     flag(tunables, "avatar", "ID", "a portrait that the server knows already")
+    flag(
+        tunables, "emotion", "NAME", "mood of the face: neutral, happy, sad, angry, fear, disgust, surprise or contempt"
+    )
     flag(tunables, "voice", "NAME", "voice of the speech engine")
     flag(tunables, "language", "TAG", "language of the conversation, such as en or ja")
     flag(tunables, "instructions", "STR", "what the language model is told about its role")
@@ -119,6 +122,7 @@ _TUNABLES = {"bitrate": "bitrate_kbps"} | {
         "fps",
         "codec",
         "avatar",
+        "emotion",
         "voice",
         "language",
         "instructions",

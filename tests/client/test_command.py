@@ -104,11 +104,12 @@ def test_a_portrait_is_uploaded_and_used(client: Client) -> None:
 def test_tunables_reach_the_session(client: Client) -> None:
     ended = client.run(
         *("--text", "Hello.", "--frame-scale", "0.25", "--fps", "20", "--chunk-config", "2,3,2"),
-        *("--sampling_timesteps", "5", "--bitrate", "400", "--report", "-"),
+        *("--sampling_timesteps", "5", "--bitrate", "400", "--emotion", "surprise", "--report", "-"),
     )
     assert ended.code == 0, ended.err
     report = json.loads(ended.out)
     wanted = {"frame_scale": 0.25, "fps": 20, "chunk_config": [2, 3, 2], "sampling_timesteps": 5, "bitrate_kbps": 400}
+    wanted |= {"emotion": "surprise"}
     assert {name: report["session"][name] for name in wanted} == wanted
     assert (report["width"], report["height"]) == (256, 256)
 
@@ -140,6 +141,7 @@ def test_the_size_may_change_while_recording(client: Client, spoken: Path, tmp_p
     [
         (["--text", "Hello.", "--frame-scale", "7"], "frame_scale"),
         (["--text", "Hello.", "--codec", "mpeg2"], "codec"),
+        (["--text", "Hello.", "--emotion", "grumpy"], "surprise"),
         (["--text", "Hello.", "--avatar", "nobody"], "nobody"),
         (["--audio_path", str(ROOT / "README.md")], "sound"),
         (["--text", "Hello.", "--source_path", str(ROOT / "README.md")], "picture"),

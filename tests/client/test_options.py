@@ -13,7 +13,7 @@ def test_flags_are_taken_with_either_dash() -> None:
 
 def test_every_tunable_reaches_the_offer_under_the_servers_name() -> None:
     argv = "--chat hi --frame-scale 0.25 --sampling_timesteps 5 --chunk-config 2,3,2 --fps 20 --bitrate 330"
-    options = parse([*argv.split(), "--codec", "h264", "--language", "ja"])
+    options = parse([*argv.split(), "--codec", "h264", "--emotion", "sad", "--language", "ja"])
     assert options.tunables == {
         "frame_scale": 0.25,
         "sampling_timesteps": 5,
@@ -21,6 +21,7 @@ def test_every_tunable_reaches_the_offer_under_the_servers_name() -> None:
         "fps": 20,
         "bitrate_kbps": 330,
         "codec": "h264",
+        "emotion": "sad",
         "language": "ja",
     }
     assert parse(["--chat", "hi", "--bitrate", "auto"]).tunables == {"bitrate_kbps": "auto"}
