@@ -143,6 +143,16 @@ class Reciter(Protocol):
         ...
 
 
+@runtime_checkable
+class Haltable(Protocol):
+    """A performance that can be told, while a call of it runs in its thread, that nobody will see what it makes.
+    Optional."""
+
+    def halt(self) -> None:
+        """What is being made need not be drawn; a `cut` follows before the next call. Returns at once."""
+        ...
+
+
 class Face(Protocol):
     """A generator of faces."""
 

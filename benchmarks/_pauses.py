@@ -1,11 +1,15 @@
 """Turns with pauses inside them: synthesised by the local voices with pauses at syntactic places, and recorded.
 
-The test set and the set on which the constants of the ears were chosen share no sentence, no pause and, where more than
-one is there, no voice.
+Two sets. On `TUNING` the constants of the ears were chosen and its failures were looked at. `HELD_OUT` is for figures
+alone: other sentences, other pauses, other voices (the local ones, moved up or down as a whole), other recordings, and,
+of the one long corpus of a person reading, the other half of the sentences.
 """
 
 from __future__ import annotations
 
+import os
+import re
+import wave
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -29,7 +33,7 @@ TURNS = 6
 """Of one speaker, one after the other: what is learnt of the first helps with the last."""
 AFTER_S = 2.5
 """Silence after each turn."""
-ENGLISH = (
+_TUNING_EN = (
     ("We have been living in this town", "for almost eleven years."),
     ("What I wanted to ask is", "whether the shop is open", "on Sunday."),
     ("After the meeting", "we could have dinner somewhere", "if you have time."),
@@ -43,7 +47,7 @@ ENGLISH = (
     ("How long does it take", "to get from here to the beach?"),
     ("I need a doctor because", "my daughter has a high fever."),
 )
-JAPANESE = (
+_TUNING_JA = (
     ("この近くに", "おいしいラーメン屋は", "ありますか。"),
     ("息子の誕生日に", "自転車を買おうと思っています。"),
     ("先週から", "ずっと頭が痛くて", "よく眠れません。"),
@@ -53,8 +57,71 @@ JAPANESE = (
     ("日本に来てから", "もう十年になります。"),
     ("大阪まで", "新幹線で", "どのくらいかかりますか。"),
 )
-RECORDED = ("two_cities", "beckett")
-"""Dickens and Beckett read aloud, 44 and 10 s."""
+_HELD_OUT_EN = (
+    ("Could you put the blue box", "next to the door", "before Anna comes back?"),
+    ("Yesterday evening", "we watched a film about", "two brothers in Iceland."),
+    ("The thing is that", "my phone has been broken", "since Monday."),
+    ("When I was young", "my grandmother used to bake bread", "every Saturday."),
+    ("Which of these two books", "would you recommend?"),
+    ("Remind me to buy", "milk, eggs and butter", "on the way home."),
+    ("It was raining so hard", "that we had to stop the car."),
+    ("I would rather", "stay here tonight", "and leave early in the morning."),
+    ("Somebody told me", "the museum opens at nine."),
+    ("What should I do", "if the battery", "gets too warm?"),
+    ("My favourite part", "is the song at the end."),
+    ("Well", "to be honest", "nobody has asked me that before."),
+)
+_HELD_OUT_JA = (
+    ("昨日の夜", "友達と一緒に", "映画を見に行きました。"),
+    ("この荷物を", "北海道まで送りたいのですが", "いくらになりますか。"),
+    ("来月の旅行について", "少し相談してもいいですか。"),
+    ("犬を飼っているので", "あまり長く", "家を空けられません。"),
+    ("駅の前にある", "小さな本屋で", "買いました。"),
+    ("もし明日晴れたら", "海へ行きましょう。"),
+    ("新しい仕事は", "思ったより", "ずっと楽しいです。"),
+    ("すみません", "この漢字は", "どう読むんですか。"),
+)
+_RECORDED = ("two_cities", "beckett")
+"""Dickens and Beckett read aloud, 44 and 10 s (`python -m checkpoints.fetch speech`)."""
+READER = Path("/usr/share/festival/voices/russian/msu_ru_nsh_clunits")
+"""Debian's festvox-ru: 620 Russian sentences of a novel, read by a person with the pauses of a reader."""
+READ_SENTENCES = 60
+"""Of them in each set."""
+EXTRA = "BENCH_SPEECH"
+"""Environment variable: further recordings for the held-out set, separated like a path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a set is made of."""
+
+    sentences: dict[str, tuple[tuple[str, ...], ...]]
+    """By language."""
+    voices: dict[str, tuple[tuple[str, float], ...]]
+    """Names, and the factor by which they are moved: below 1 a larger head that speaks more slowly."""
+    seeds: dict[str, tuple[int, ...]]
+    half: int
+    """Of the reader's sentences: 0 or 1."""
+
+
+TUNING = Material(
+    {"en": _TUNING_EN, "ja": _TUNING_JA},
+    {
+        "en": (("flite-slt", 1.0), ("flite-rms", 1.0), ("flite-awb", 1.0), ("flite-kal16", 1.0)),
+        "ja": (("openjtalk-mei", 1.0),),
+    },
+    {"en": (101, 102, 103, 104, 105, 106, 107, 108), "ja": (201, 202, 203, 204)},
+    0,
+)
+HELD_OUT = Material(
+    {"en": _HELD_OUT_EN, "ja": _HELD_OUT_JA},
+    {
+        "en": (("flite-rms", 1.12), ("flite-slt", 0.9), ("flite-awb", 1.1), ("flite-rms", 0.93)),
+        "ja": (("openjtalk-mei", 0.88), ("openjtalk-mei", 1.1)),
+    },
+    {"en": (311, 312, 313, 314), "ja": (321, 322, 323, 324)},
+    1,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +159,18 @@ def voiced(pcm: Pcm) -> list[tuple[int, int]]:
     return found + ([(begin, len(pcm))] if begin is not None else [])
 
 
-async def part(tts: TTS, voice: str, language: str, text: str) -> Pcm:
-    """A part of a sentence at 16 kHz, without the silence around it."""
+async def part(tts: TTS, voice: str, language: str, text: str, moved: float = 1.0) -> Pcm:
+    """A part of a sentence at 16 kHz, without the silence around it; `moved`: as in `Material`."""
     chunks = [chunk async for chunk in tts.speak(Clause(text, 0, "", language), voice)]
-    resampler = Resampler(chunks[0].rate, RATE)
+    resampler = Resampler(round(chunks[0].rate * moved), RATE)
     pcm = np.concatenate([*(resampler.feed(chunk.pcm) for chunk in chunks), resampler.flush()])
     loud = np.flatnonzero(np.abs(pcm.astype(np.int32)) > 200)
     return pcm[loud[0] : loud[-1] + 1]
 
 
-async def speaker(tts: TTS, voice: str, language: str, sentences: Sequence[Sequence[str]], seed: int) -> Speaker:
+async def speaker(
+    tts: TTS, voice: str, language: str, sentences: Sequence[Sequence[str]], seed: int, moved: float = 1.0
+) -> Speaker:
     """One speaker with pauses of their own, over a quiet room."""
     rng = np.random.default_rng(seed)
     median = MEDIAN_S * np.exp(BETWEEN * rng.standard_normal())
@@ -115,7 +184,7 @@ async def speaker(tts: TTS, voice: str, language: str, sentences: Sequence[Seque
         for i, text in enumerate(words):
             last = i == len(words) - 1
             # A comma gives the voice the rising end of what goes on.
-            parts.append(await part(tts, voice, language, text if last else text + comma))
+            parts.append(await part(tts, voice, language, text if last else text + comma, moved))
             texts.append(joint.join(words[: i + 1]))
             if not last:
                 seconds = median * np.exp(WITHIN * rng.standard_normal())
@@ -130,6 +199,45 @@ async def speaker(tts: TTS, voice: str, language: str, sentences: Sequence[Seque
         pcm = np.clip(pcm + room, -32768, 32767).astype(np.int16)
         spoken.append(Spoken(pcm, tuple(pauses), end, tuple(texts)))
     return Speaker(f"{voice}-{seed}", tuple(spoken))
+
+
+def _pieces(pcm: Pcm) -> Spoken | None:
+    """A whole recording as one turn: half a second of silence before the voice, the usual time behind it."""
+    stretches = voiced(np.concatenate([pcm, np.zeros(RATE // 2, np.int16)]))
+    if not stretches:
+        return None
+    begin, end = stretches[0][0], min(stretches[-1][1], len(pcm))
+    lead = max(0, RATE // 2 - begin)
+    start = max(0, begin - RATE // 2)
+    gaps = [(a[1] - start + lead, b[0] - start + lead) for a, b in pairwise(stretches)]
+    sound = np.concatenate([np.zeros(lead, np.int16), pcm[start:end], np.zeros(round(RATE * AFTER_S), np.int16)])
+    long = tuple((a, b) for a, b in gaps if b - a >= SHORTEST_S * RATE)
+    return Spoken(sound, long, end - start + lead, ())
+
+
+def reader(half: int) -> list[Speaker]:
+    """Sentences of the corpus, each a turn: of what holds one sentence every second, from the first or the second on.
+    Empty where the package is missing."""
+    index = READER / "etc" / "txt.done.data"
+    if not index.is_file():
+        return []
+    rows = re.findall(r'^\( (\w+) "(.*)"', index.read_text(encoding="utf-8", errors="replace"), re.M)
+    single = [name for name, text in rows if not re.search(r"[.!?…]\s", text.rstrip('.!?… "'))]
+    turns = []
+    for name in single[half::2][:READ_SENTENCES]:
+        with wave.open(str(READER / "wav" / f"{name}.wav")) as file:
+            turn = _pieces(np.frombuffer(file.readframes(file.getnframes()), "<i2"))
+        if turn is not None:
+            turns.append(turn)
+    return [Speaker(f"reader-{i}", tuple(turns[i : i + TURNS])) for i in range(0, len(turns), TURNS)]
+
+
+def recordings(material: Material, data_dir: Path) -> list[Speaker]:
+    """The longer recordings of a set, those that are there."""
+    paths = [data_dir / "speech" / f"{name}.wav" for name in _RECORDED]
+    if material is HELD_OUT:
+        paths = [Path(name) for name in os.environ.get(EXTRA, "").split(os.pathsep) if name]
+    return [recorded(path) for path in paths if path.is_file()]
 
 
 def recorded(path: Path, longest_s: float = 18.0) -> Speaker:

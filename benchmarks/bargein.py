@@ -3,18 +3,26 @@
 A real peer speaks recorded sentences over the avatar at random moments: while it thinks, in its first clause, in the
 middle, near the end. Sound and pictures are dated by their arrival. What was heard is checked against the voice
 engine's own word times and the sound that arrived; the mouth is judged by the face landmark nets on decoded pictures.
+In every fourth interruption the face is the calibration pattern, which is bright exactly where a picture's own 40 ms of
+sound are loud: not a picture of the old turn can be seen later without being noticed.
+
+Each interruption is written to `benchmarks/out/bargein.jsonl` as it is measured. One that breaks is counted and costs
+itself alone; BENCH_RESUME=1 goes on where a run was stopped.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
+import json
+import os
 import random
 import shutil
+import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +42,12 @@ from ._server import QUICK, ROOT, percentile, serving
 from .alarms import hush
 
 ROUNDS = 12 if QUICK else 200
-log = logging.getLogger(__name__)
+PATTERN_EVERY = 4
+BATCH = 24
+"""Interruptions of one session."""
+BROKEN_IN_A_ROW = 6
+"""So many say that it is not the odd one: the run ends with what it has."""
+OUT = ROOT / "benchmarks" / "out" / "bargein.jsonl"
 
 BARS = {
     "silence_p50_ms": at_most(250),
@@ -42,6 +55,8 @@ BARS = {
     "mouth_closed_p95_ms": at_most(400),
     "taken_for_nothing": at_most(ROUNDS // 50),
     "heard_afterwards": at_most(0),
+    "seen_afterwards": at_most(0),
+    "broken": at_most(ROUNDS // 50),
     "heard_text_right_share": at_least(0.95),
 }
 TEXT = (
@@ -53,6 +68,10 @@ SAID = ("No, thank you.", "Wait a moment please.", "Stop, I have another questio
 STAGES = ("thinking", "first", "middle", "last")
 FADED_S = 0.1
 """After the last audible packet: what sounds later, before the next turn, belongs to nobody."""
+SEEN_S = 0.12
+"""The same for pictures: they leave 30 ms after their slot and have to be decoded."""
+BRIGHT = 80
+"""Mean luma of a pattern that shows loud sound: 235 at −20 dBFS, 16 in silence, its number aside."""
 MODELS = ROOT / "checkpoints" / "face"
 CLOSED_SHARE = 0.25
 """Of the way from a resting mouth to one that is wide open."""
@@ -77,11 +96,19 @@ async def words(directory: Path) -> list[tuple[float, float]]:
 
 @dataclass
 class Trial:
+    number: int
+    face: str
     stage: str
     silence_ms: float | None
     mouth_ms: float | None
-    afterwards: int
-    words_off: int | None
+    afterwards: int = 0
+    """Sound of the old turn came after it was silent."""
+    seen: int | None = None
+    """Bright pictures that came after it was silent; None with another face than the pattern."""
+    words_off: int | None = None
+    """None where the turn was not interrupted."""
+    broken: str = ""
+    """Why there are no figures."""
 
 
 def aperture(picture: ReceivedPicture, models: FaceModels) -> float:
@@ -94,18 +121,22 @@ def aperture(picture: ReceivedPicture, models: FaceModels) -> float:
     return float(gap / np.linalg.norm(p[EYES[0]] - p[EYES[1]]))
 
 
+def brightness(picture: ReceivedPicture) -> float:
+    return float(picture.i420[: picture.i420.shape[0] * 2 // 3].mean())
+
+
 def first_audible(pcm: Pcm) -> int | None:
     loud = np.flatnonzero(np.abs(pcm.astype(np.int32)) > AUDIBLE)
     return int(loud[0]) if len(loud) else None
 
 
 class Bench:
-    def __init__(self, url: str, person: Person, times: list[tuple[float, float]]) -> None:
-        self.url, self.person, self.times = url, person, times
-        self.models = FaceModels(MODELS) if FaceModels.present(MODELS) else None
+    def __init__(
+        self, url: str, person: Person, times: list[tuple[float, float]], said: Sequence[Pcm], face: str
+    ) -> None:
+        self.url, self.person, self.times, self.said, self.face = url, person, times, said, face
+        self.models = FaceModels(MODELS) if face == "puppet" and FaceModels.present(MODELS) else None
         self.rest = self.wide = 0.0
-        self.choice = random.Random(7)
-        self.said = [spoken("rms", "-t", text) for text in SAID]
 
     async def measure_mouth(self) -> None:
         """How open the mouth is at rest, and while it speaks."""
@@ -125,7 +156,9 @@ class Bench:
         return [aperture(picture, self.models) for picture in pictures]
 
     async def trial(self, number: int) -> Trial:
-        person, stage = self.person, STAGES[number % len(STAGES)]
+        # The stages go round within each face.
+        person, stage = self.person, STAGES[(number // PATTERN_EVERY + number) % len(STAGES)]
+        choice = random.Random(7000 + number)
         total = self.times[-1][1]
         begins = {
             "thinking": (0.0, 0.1),
@@ -137,8 +170,8 @@ class Bench:
         await person.api.say(person.session_id, TEXT, "avatar")
         if stage != "thinking":
             await person.until(lambda: person.ours("caption", began))
-        await asyncio.sleep(self.choice.uniform(*begins[stage]))
-        onset = await person.say(self.choice.choice(self.said))
+        await asyncio.sleep(choice.uniform(*begins[stage]))
+        onset = await person.say(choice.choice(self.said))
         with contextlib.suppress(TimeoutError):
             await person.until(lambda: person.ours("interrupted", onset), 8.0)
         await person.finished()
@@ -150,15 +183,17 @@ class Bench:
         )
         again = max(again, onset + 0.4)
         last = person.last_audible(onset, min(again, onset + 1.0))
-        result = Trial(stage, None if last is None else 1000 * (last - onset), None, 0, None)
+        result = Trial(number, self.face, stage, None if last is None else 1000 * (last - onset), None)
         if cut:
             stop = onset + 0.1 if last is None else last
             rest = person.received(stop + FADED_S, again)
             result.afterwards = int(first_audible(rest) is not None)
+            if self.face == "pattern":
+                late = [p for p in list(person.seen) if stop + SEEN_S <= p.arrived < again]
+                result.seen = sum(1 for p in late if brightness(p) > BRIGHT)
             result.words_off = self._words_off(began, stop, cut[0]["heard_text"])
         result.mouth_ms = await asyncio.to_thread(self._mouth_ms, onset, again)
         await hush(self.url, person)
-        log.info("trial %d: %s", number, result)
         return result
 
     def _words_off(self, began: float, stop: float, heard: str) -> int:
@@ -180,13 +215,57 @@ class Bench:
         return 1000 * (open_at[-1] + 0.04 - onset)
 
 
-async def _measure(url: str) -> dict[str, Any]:
+async def _batch(url: str, face: str, numbers: Sequence[int], times: list[tuple[float, float]]) -> list[Trial]:
+    """Some interruptions in one session. What breaks ends it, and is the last of what is returned."""
+    done: list[Trial] = []
+    said = [spoken("rms", "-t", text) for text in SAID]
+    try:
+        async with calling(url, pictures=True) as person:
+            bench = Bench(url, person, times, said, face)
+            await bench.measure_mouth()
+            for number in numbers:
+                async with asyncio.timeout(90):
+                    done.append(await bench.trial(number))
+                _keep(done[-1])
+    except Exception as error:  # a session that ended, an answer that never came: the next one may fare better
+        number = numbers[len(done)]
+        done.append(Trial(number, face, "", None, None, broken=f"{type(error).__name__}: {error}"))
+        _keep(done[-1])
+    return done
+
+
+def _keep(trial: Trial) -> None:
+    with OUT.open("a", encoding="utf-8") as out:
+        out.write(json.dumps(asdict(trial)) + "\n")
+    print(f"bargein {trial.number + 1}/{ROUNDS}: {asdict(trial)}", file=sys.stderr, flush=True)
+
+
+def _kept() -> list[Trial]:
+    """What an earlier run has measured, where this one goes on from it."""
+    OUT.parent.mkdir(parents=True, exist_ok=True)
+    if not os.environ.get("BENCH_RESUME") or not OUT.is_file():
+        OUT.write_text("", encoding="utf-8")
+        return []
+    return [Trial(**json.loads(line)) for line in OUT.read_text(encoding="utf-8").splitlines()]
+
+
+async def _rounds(url: str, face: str, numbers: Sequence[int], times: list[tuple[float, float]]) -> list[Trial]:
+    done: list[Trial] = []
+    while left := [n for n in numbers if n not in {trial.number for trial in done}]:
+        done += await _batch(url, face, left[:BATCH], times)
+        if len(done) >= BROKEN_IN_A_ROW and all(trial.broken for trial in done[-BROKEN_IN_A_ROW:]):
+            break
+    return done
+
+
+async def _words() -> list[tuple[float, float]]:
     with tempfile.TemporaryDirectory() as directory:
-        times = await words(Path(directory))
-    async with calling(url, pictures=True) as person:
-        bench = Bench(url, person, times)
-        await bench.measure_mouth()
-        trials = [await bench.trial(number) for number in range(ROUNDS)]
+        return await words(Path(directory))
+
+
+def figures_of(trials: Sequence[Trial]) -> dict[str, Any]:
+    broken = sum(1 for t in trials if t.broken)
+    trials = [t for t in trials if not t.broken]
     cut = [t for t in trials if t.words_off is not None]
     silence = [t.silence_ms for t in cut if t.silence_ms is not None]
     mouth = [t.mouth_ms for t in cut if t.mouth_ms is not None]
@@ -194,11 +273,14 @@ async def _measure(url: str) -> dict[str, Any]:
     figures: dict[str, Any] = {
         "interruptions": len(trials),
         "taken_for_nothing": len(trials) - len(cut),
-        "silence_p50_ms": percentile(silence, 0.5),
-        "silence_p95_ms": percentile(silence, 0.95),
         "heard_afterwards": sum(t.afterwards for t in trials),
+        "seen_afterwards": sum(1 for t in trials if t.seen),
+        "seen_judged": sum(1 for t in trials if t.seen is not None),
+        "broken": broken,
         "heard_text_right_share": sum(1 for words_off in off if words_off <= 1) / max(1, len(off)),
     }
+    if silence:
+        figures |= {"silence_p50_ms": percentile(silence, 0.5), "silence_p95_ms": percentile(silence, 0.95)}
     if mouth:
         figures |= {"mouth_closed_p50_ms": percentile(mouth, 0.5), "mouth_closed_p95_ms": percentile(mouth, 0.95)}
     return figures
@@ -207,5 +289,13 @@ async def _measure(url: str) -> dict[str, Any]:
 def run() -> dict[str, Any]:
     if shutil.which("flite") is None:
         raise Skipped("flite is not installed; it is the person's voice")
-    with serving("--stt", "pocketsphinx") as server:
-        return asyncio.run(_measure(server.url))
+    times = asyncio.run(_words())
+    trials = _kept()
+    todo = sorted(set(range(ROUNDS)) - {trial.number for trial in trials if not trial.broken})
+    trials = [trial for trial in trials if trial.number not in todo]
+    patterns = [n for n in todo if n % PATTERN_EVERY == PATTERN_EVERY - 1]
+    for face, numbers in (("puppet", [n for n in todo if n not in patterns]), ("pattern", patterns)):
+        if numbers:
+            with serving("--stt", "pocketsphinx", "--face", face) as server:
+                trials += asyncio.run(_rounds(server.url, face, numbers, times))
+    return figures_of(trials)

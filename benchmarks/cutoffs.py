@@ -1,10 +1,10 @@
 """How often the ears take a pause for the end, and how long they wait for a true one.
 
-The turns have pauses inside their sentences: synthesised English and Japanese with pauses drawn from what is known of
-human ones, and recorded reading (`python -m checkpoints.fetch speech`). The constants were swept on other sentences
-with other pauses, but what to weigh was reconsidered twice after runs of this set, so its figures flatter a little.
+The turns have pauses inside their sentences: a person's (sixty sentences read aloud, Debian's festvox-ru, and whatever
+recordings BENCH_SPEECH names), and synthesised English and Japanese with pauses drawn from what is known of human ones.
+Nothing of it was used for tuning; BENCH_TUNING=1 runs the set that was (`_pauses.py`).
 With and without the turn model (`python -m checkpoints.fetch turn`); the words come from the embedded recogniser for
-English, from a script for Japanese, and not at all for the recordings.
+English, from a script for Japanese, and not at all for recordings.
 
 A false cut-off is a pause in which the turn was ended. Nothing here waits: what the model and the recogniser say
 reaches the ears as late as it does in a conversation, counted in samples.
@@ -12,6 +12,7 @@ reaches the ears as late as it does in a conversation, counted in samples.
 
 from __future__ import annotations
 
+import os
 import statistics
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +34,7 @@ from avatar.speak.engines import voices as all_voices
 from avatar.types import AudioChunk
 
 from . import Bar, Skipped, at_most
-from ._pauses import ENGLISH, JAPANESE, RATE, RECORDED, Speaker, Spoken, recorded, speaker
+from ._pauses import HELD_OUT, RATE, TUNING, Material, Speaker, Spoken, reader, recordings, speaker
 from ._server import QUICK, ROOT
 
 BARS: dict[str, Bar] = {
@@ -46,8 +47,6 @@ VOICE_DELAY = round(0.06 * RATE)
 """Samples from the pause until the turn model has answered: its 50 ms, and the frame."""
 WORDS_DELAY = round(0.2 * RATE)
 """The same for the recogniser."""
-VOICES = {"en": ("flite-slt", "flite-rms", "flite-awb", "flite-kal16"), "ja": ("openjtalk-mei",)}
-SEEDS = {"en": (101, 102, 103, 104, 105, 106, 107, 108), "ja": (201, 202, 203, 204)}
 
 
 @dataclass
@@ -141,27 +140,26 @@ async def _ends(turn: Spoken, ears: Ears, origin: int, model: TurnModel | None, 
     return found
 
 
-async def people(data_dir: Path) -> dict[str, list[Speaker]]:
-    """The test set by kind: en, ja, recorded."""
-    found: dict[str, list[Speaker]] = {"en": [], "ja": [], "recorded": []}
+async def people(material: Material, data_dir: Path) -> dict[str, list[Speaker]]:
+    """A set by kind: en, ja, read (sentences, each a turn), recorded (longer pieces)."""
+    found: dict[str, list[Speaker]] = {"en": [], "ja": [], "read": reader(material.half), "recorded": []}
     tts = await choose_tts("auto", data_dir)
     await tts.warm()
     there = {row["name"] for row in all_voices(tts)} | {"flite-kal16"}
     try:
-        for language, sentences in (("en", ENGLISH), ("ja", JAPANESE)):
-            seeds = SEEDS[language][:2] if QUICK else SEEDS[language]
-            for i, seed in enumerate(seeds):
-                voice = VOICES[language][i % len(VOICES[language])]
+        for language, sentences in material.sentences.items():
+            seeds, voices = material.seeds[language], material.voices[language]
+            for i, seed in enumerate(seeds[:2] if QUICK else seeds):
+                voice, moved = voices[i % len(voices)]
                 if voice in there:
-                    found[language].append(await speaker(tts, voice, language, sentences, seed))
+                    found[language].append(await speaker(tts, voice, language, sentences, seed, moved))
     except AvatarError as error:
         raise Skipped(f"A voice is missing: {error.message}") from error
     finally:
         await tts.close()
-    for name in RECORDED:
-        path = data_dir / "speech" / f"{name}.wav"
-        if path.is_file():
-            found["recorded"].append(recorded(path))
+    found["recorded"] = recordings(material, data_dir)
+    if QUICK:
+        found["read"] = found["read"][:2]
     return found
 
 
@@ -172,7 +170,7 @@ async def run() -> dict[str, Any]:
     await stt.warm()
     figures: dict[str, Any] = {}
     try:
-        found = await people(data_dir)
+        found = await people(TUNING if os.environ.get("BENCH_TUNING") else HELD_OUT, data_dir)
         figures |= {f"{kind}_turns": sum(len(p.turns) for p in some) for kind, some in found.items()}
         for name, judge in (("without_model", None), ("with_model", model)):
             if name == "with_model" and model is None:
@@ -181,7 +179,7 @@ async def run() -> dict[str, Any]:
             for kind, some in found.items():
                 score = Score()
                 for person in some:
-                    score.add(await hear(person, judge, stt if kind == "en" else None, words=kind != "recorded"))
+                    score.add(await hear(person, judge, stt if kind == "en" else None, words=kind in ("en", "ja")))
                 if score.pauses:
                     figures[f"{kind}_cut_percent_{name}"] = score.percent
                 total.add(score)

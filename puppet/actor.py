@@ -19,8 +19,9 @@ KEPT = 128
 """Pictures whose state is kept for a cut: 5 s, more than any queue holds."""
 MAX_MOUTH_STEP = np.array([0.45, 0.4, 0.45, 0.7, 0.7, 0.6, 0.5], np.float32)
 """How far each of `MOUTH` may move in a picture: a jaw needs 90 ms to open wide, lips close for m in 60 ms."""
-CLOSING = 0.55
-"""What is left of an open mouth after each picture without speech: shut in six."""
+CLOSING = 0.4
+"""What is left of an open mouth after each picture without speech, where it need not move further than a speaking one
+may: shut in five."""
 SHUT = 0.02
 """Below this a closing mouth is closed."""
 
@@ -136,7 +137,7 @@ class Actor:
     def idle(self, user_level: float = 0.0) -> Coefficients:
         """The next pose of listening life. `user_level` is the loudness of the user's voice, 0 to 1."""
         self._heard = self._heard[:0]
-        mouth = self._mouth * CLOSING
+        mouth = np.maximum(self._mouth * CLOSING, self._mouth - MAX_MOUTH_STEP)
         self._mouth = np.where(mouth < SHUT, 0, mouth).astype(np.float32)
         return self._pose(self._life.step(user_level=user_level))
 

@@ -39,9 +39,11 @@ class PuppetPerformance:
         self._tunables = tunables
         self._fresh = True
         """The next frame must be drawn: there is none before it, or it was not shown."""
+        self._halted = False
+        """Frames are not drawn until the next `cut`."""
 
     def _frame(self, pose: Coefficients, serial: int) -> Frame:
-        if not (self._fresh or draws(serial, self._tunables.fps)):
+        if self._halted or not (self._fresh or draws(serial, self._tunables.fps)):
             return Frame(serial, None)
         self._fresh = False
         return Frame(serial, self._renderer.draw(pose, self._tunables.frame_scale))
@@ -67,7 +69,11 @@ class PuppetPerformance:
         serial = self._actor.made
         return self._frame(self._actor.idle(user_level), serial)
 
+    def halt(self) -> None:
+        self._halted = True
+
     def cut(self, shown: int) -> None:
+        self._halted = False
         self._actor.cut(shown)
         self._fresh = True
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..clock import AUDIO_RATE, AUDIO_SAMPLES, SLOTS_PER_S
 from ..errors import EngineError
-from ..seams import Face, Performance, Reciter, Rig
+from ..seams import Face, Haltable, Performance, Reciter, Rig
 from ..tunables import Tunables
 from ..types import AudioChunk, Clause, Frame, Pcm, Phone, Slice, Word
 from .motions import Motions
@@ -118,6 +118,8 @@ class Stage:
 
         self._made = shown
         self._cuts += 1
+        if isinstance(self._performance, Haltable):
+            self._performance.halt()
         self._before_next.append(apply)
 
     def tune(self, tunables: Tunables) -> None:

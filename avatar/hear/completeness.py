@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 
-UNFINISHED, UNKNOWN, WHOLE = 0.1, 0.5, 0.75
+UNFINISHED, FRAGMENT, UNKNOWN, WHOLE = 0.1, 0.25, 0.5, 0.75
 """Probabilities that the turn is complete. A sentence that could end often goes on ("I stayed at home … because"), so
-`WHOLE` alone does not shorten a silence; one that cannot end rarely does."""
+`WHOLE` shortens a silence less than `UNFINISHED` lengthens it. A `FRAGMENT` is how a sentence begins ("my brother …",
+"after the meeting …"), and now and then a whole answer."""
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _DENSE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uff66-\uff9f]")
@@ -36,10 +37,27 @@ _OPEN = (
 _STRANDED = _words("to of at by for from with about into near is are was were be like")
 """Of those, what may end a question: "Where are you from", "Can you tell me what it is like"."""
 _OPEN_PHRASE = re.compile(
-    r"(?:let me (?:think|see)|i was wondering|you know|i mean|for example|such as|in order|kind of|sort of|i think|"
-    r"i guess|i believe|do you know|can you tell me|could you tell me|tell me|i want|i would like|i'd like|i need|"
-    r"first of all|on the other hand|by the way|as soon as|as well as|at the moment when)$"
+    r"(?:let me (?:think|see)|i was wondering|for example|such as|in order|kind of|sort of|"
+    r"do you know|can you tell me|could you tell me|tell me|i want|i would like|i'd like|i need|"
+    r"first of all|on the other hand|by the way|as soon as|as well as|at the moment when|"
+    r"(?:think|thinks|thought|say|says|said|believe|know|knows|knew|hope|hopes|sure|afraid|told \w+|heard|so|such) "
+    r"that)$"
 )
+_TAG = re.compile(r"(?:you know|i mean|i think|i guess|i believe|i hope|i suppose)$")
+"""Before a sentence these want one; behind it they end it."""
+_TAG_AFTER = 20
+"""Characters before such a tag that are a sentence even without a verb that is known here."""
+_WHAT_CLAUSE = re.compile(
+    r"what (?:i|you|we|they|he|she) (?!(?:is|are|was|were|do|does|did|can|could|will|would|should)\b)"
+)
+_CLEFT = re.compile(r" (?:is|was) \w+ \w+")
+"""Of "what I wanted to ask is whether …": the verb that such a clause needs behind it, and some words."""
+_BEGINS = _words(
+    "a an the my your his her its our their this these those some every each any another all both most "
+    "of to into at by for from with about between among without within during toward towards near "
+    "after before on in over under through since until behind beside next last"
+)
+"""A phrase without a verb that begins so is rather the beginning of a sentence than an answer."""
 _CONDITION = re.compile(r"(?:if|because|although|though|unless|once|as soon as|even if|in case|since|while)\b")
 _WHEN = re.compile(r"when (?!is|are|was|were|do|does|did|will|can|could|should|would|shall|has|have)")
 _CONDITION_WORDS = 9
@@ -107,9 +125,15 @@ def _latin(words: list[str]) -> float:
         return UNFINISHED
     if _OPEN_PHRASE.search(line):
         return UNFINISHED
+    if (tag := _TAG.search(line)) is not None:
+        return UNKNOWN if _VERB.search(line[: tag.start()]) or tag.start() > _TAG_AFTER else UNFINISHED
+    if _WHAT_CLAUSE.match(line) and not _CLEFT.search(line):
+        return UNFINISHED
     if len(words) < _CONDITION_WORDS and (_CONDITION.match(line) or _WHEN.match(line)):
         return UNFINISHED
     if question or (_IMPERATIVE.match(line) and len(words) >= _IMPERATIVE_WORDS):
         return WHOLE
     verb = _VERB.search(line)
-    return WHOLE if verb is not None and len(line[verb.end() :].split()) >= _AFTER_VERB else UNKNOWN
+    if verb is None:
+        return FRAGMENT if words[0] in _BEGINS and len(words) > 1 else UNKNOWN
+    return WHOLE if len(line[verb.end() :].split()) >= _AFTER_VERB else UNKNOWN

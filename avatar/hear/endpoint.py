@@ -37,7 +37,7 @@ class EarsConfig:
     ("はい", "no") last 200 ms and more, and barge-in must not wait longer than this."""
     onset_gap_s: float = 0.128
     """A doubtful beginning is dropped after this much silence: longer than a stop consonant's closure (60–100 ms)."""
-    end_silence_s: float = 0.65
+    end_silence_s: float = 0.62
     """Silence that ends the turn, until more is known of the speaker. Pauses between the words of one sentence are
     mostly under 500 ms; every further 100 ms is felt as slowness."""
     adaptive: bool = True
@@ -53,10 +53,14 @@ class EarsConfig:
     """Silence that ends a turn judged complete."""
     incomplete_silence_s: float = 1.5
     """Silence that ends a turn judged unfinished: some who trail off are waiting for an answer after all."""
+    doubtful_silence_s: float = 1.0
+    """Silence that ends a turn that is rather unfinished."""
     complete: float = 0.7
     """Probability from which a turn is judged complete."""
-    incomplete: float = 0.3
-    """Probability below which it is judged unfinished; between the two the silence alone decides."""
+    incomplete: float = 0.35
+    """Probability below which it is rather unfinished; between the two the silence alone decides."""
+    unfinished: float = 0.2
+    """Probability below which it is judged unfinished."""
     pre_roll_s: float = 0.3
     """Sound kept from before the onset: soft beginnings (h, f, s) are noticed up to 250 ms late."""
     tail_s: float = 0.2
@@ -71,7 +75,7 @@ class EarsConfig:
             raise ValueError("thresholds must satisfy 0 < keep_threshold <= start_threshold < 1")
         if not 0 <= self.tail_s <= min(self.min_end_silence_s, self.end_silence_s, self.complete_silence_s):
             raise ValueError("tail_s must lie between 0 and the shortest silence that ends an utterance")
-        if not 0 <= self.incomplete <= self.complete <= 1:
+        if not 0 <= self.unfinished <= self.incomplete <= self.complete <= 1:
             raise ValueError("a turn cannot be complete and unfinished at once")
         if not self.pre_roll_s + self.min_speech_s < self.long_utterance_s <= self.max_utterance_s:
             raise ValueError("an utterance must be allowed to last longer than its own beginning")
@@ -226,4 +230,5 @@ class Endpointer:
             return learnt
         if self._verdict >= config.complete:
             return min(learnt, max(config.complete_silence_s, _COMPLETE_SHARE * learnt))
-        return max(learnt, config.incomplete_silence_s)
+        unfinished = self._verdict < config.unfinished
+        return max(learnt, config.incomplete_silence_s if unfinished else config.doubtful_silence_s)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-WEIGHT = 0.5
+WEIGHT = 0.65
 """What the model's log-odds count for while nothing speaks against them: about as much as the words."""
 _APART = 3.0
 """Distance in log-odds between ends and pauses at which the model has that weight: a fair recording's."""

@@ -84,9 +84,10 @@ def test_after_a_cut_the_next_pose_follows_the_one_that_was_shown() -> None:
     closing = [actor.idle() for _ in range(12)]
     assert head_step(poses[shown], closing[0]) < 1
     assert (mouth(closing[0]) <= mouth(poses[shown]) + 1e-6).all()
-    # Nothing of the cut speech is left: the mouth closes in six pictures and stays shut.
-    assert mouth(closing[5]).max() < 0.05
-    assert not mouth(closing[8]).any()
+    # Nothing of the cut speech is left: the mouth closes in five pictures and stays shut.
+    assert mouth(closing[2]).max() < 0.25
+    assert mouth(closing[4]).max() < 0.05
+    assert not mouth(closing[7]).any()
     assert actor.finish() == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -167,6 +168,34 @@ async def test_idle_waits_for_frames_that_were_made_and_not_shown() -> None:
         slices = [piece async for piece in stage.perform(clause, chunked(np.zeros(6400, np.int16), 16000, []))]
         assert await stage.idle(slices[3].frame.serial) is None
         assert await stage.idle(slices[-1].frame.serial) is not None
+
+
+async def test_a_cut_halts_what_is_being_drawn() -> None:
+    face = ScriptedFace(16000, 0)
+    drawing, halted = threading.Event(), threading.Event()
+    order: list[str] = []
+
+    def feed(pcm: Pcm, phones: Sequence[Phone] = ()) -> list[Frame]:
+        order.append("feed")
+        drawing.set()
+        assert halted.wait(30), "told only when the call was over"
+        return [Frame(0, None)]
+
+    def halt() -> None:
+        order.append("halt")
+        halted.set()
+
+    performance = face.performance
+    performance.feed, performance.halt = feed, halt  # type: ignore[method-assign,attr-defined]
+    with ThreadPoolExecutor(1) as pool:
+        stage = stage_of(face, pool)
+        slices = stage.perform(Clause("x", 0, "t"), chunked(np.zeros(6400, np.int16), 16000, []))
+        task = asyncio.ensure_future(anext(slices, None))
+        await asyncio.to_thread(drawing.wait)
+        stage.cut(-1)
+        assert await task is None
+        assert await stage.idle(-1) is not None
+    assert order == ["feed", "halt"] and performance.cuts == [-1]
 
 
 @pytest.mark.parametrize("after", [0, 3])
