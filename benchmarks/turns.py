@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import statistics
+import sys
 import tempfile
 import wave
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ from avatar.face.stage import Resampler
 from avatar.speak.engines import choose_tts
 
 from . import Bar, at_least, at_most
-from ._pauses import part
+from ._pauses import HELD_OUT, part, speaker
 from ._scripted import Script, endpoint
 from ._server import QUICK, ROOT, Served, client, percentile, serving
 
@@ -35,6 +36,7 @@ BARS: dict[str, Bar] = {
     "own_p95_ms": at_most(80),
     "waterfall_gap_p50_ms": at_most(20),
     "wasted_token_percent": at_most(40),
+    "paused_wasted_token_percent": at_most(40),
 }
 RECORDED = sorted((ROOT / "tests" / "hear" / "speech").glob("*.flac"))
 LINES = ("What time is it?", "What can you do?", "Hello!", "How do I connect a real language model?", "Thank you.")
@@ -52,6 +54,8 @@ JAPANESE = tuple(
     東京の天気はどうですか。 | 本を読むのが好きです。 | さようなら。
     """.replace("\n", "|").split("|")[:-1]
 )
+PAUSED = 2 if QUICK else 4
+"""Speakers of six turns with pauses inside their sentences, for what is drafted in vain."""
 SESSION = 5
 """Turns of one session."""
 ANSWER_S = 13.0
@@ -77,6 +81,8 @@ STAGES = (
     "face_first_frame",
     "first_sent",
 )
+
+SAME_TURN_MS = 100.0
 
 Pcm = np.ndarray[Any, np.dtype[np.int16]]
 
@@ -209,23 +215,85 @@ def converse(server: Served, lines: Sequence[Line], directory: Path, *flags: str
     report = client("--server", server.url, "--mic_path", sound, "--output", film, "--timeout", "300", *flags)
     waits = waits_ms(film)
     records = [r for r in report["turns"] if r["kind"] == "user" and r["first_sent"] is not None]
-    if len(waits) != len(lines) or len(records) != len(lines):
-        return [], len(lines)
-    pairs = [Measured(wait, record) for wait, record in zip(waits, records, strict=True) if wait is not None]
+    pairs = [Measured(wait, record) for wait, record in paired(waits, records)]
+    for pair in pairs:
+        print(
+            f"turns: {pair.wait_ms:.0f} ms, {pair.own_ms:.0f} of them own: {pair.record}", file=sys.stderr, flush=True
+        )
     return pairs, len(lines) - len(pairs)
+
+
+def paired(waits: Sequence[float | None], records: Sequence[dict[str, Any]]) -> list[tuple[float, dict[str, Any]]]:
+    """The answered lines with their records. Where a line became two turns, or none, the order and the figures tell
+    which belong together: a record that says another wait than the recording belongs to nobody."""
+    if len(waits) == len(records):
+        return [(wait, record) for wait, record in zip(waits, records, strict=True) if wait is not None]
+    left, found = list(records), []
+    for wait in waits:
+        for i, record in enumerate(left):
+            said = record["first_audio_received_ms"]
+            if wait is not None and said is not None and abs(wait - said) < SAME_TURN_MS:
+                found.append((wait, record))
+                del left[: i + 1]
+                break
+    return found
+
+
+@dataclass
+class Tokens:
+    """What servers have paid for replies, and for drafts that nobody wanted."""
+
+    used: float = 0.0
+    wasted: float = 0.0
+
+    def account(self, server: Served) -> None:
+        gauges = server.gauges()
+        self.used += gauges["avatar_llm_tokens_used"]
+        self.wasted += gauges["avatar_llm_tokens_wasted"]
+
+    @property
+    def percent(self) -> float:
+        return 100 * self.wasted / max(1.0, self.used)
+
+
+async def hesitant() -> list[list[Line]]:
+    """The turns of people who pause inside their sentences, each with what is left of its silence."""
+    tts = await choose_tts("auto", ROOT / "checkpoints")
+    await tts.warm()
+    people = []
+    try:
+        for i, seed in enumerate(HELD_OUT.seeds["en"][:PAUSED]):
+            voice, moved = HELD_OUT.voices["en"][i % len(HELD_OUT.voices["en"])]
+            person = await speaker(tts, voice, "en", HELD_OUT.sentences["en"], seed, moved)
+            lines = []
+            for turn in person.turns:
+                to_48k = Resampler(16_000, RATE)
+                pcm = np.concatenate([to_48k.feed(turn.pcm[: turn.end]), to_48k.flush()])
+                lines.append(Line(turn.texts[-1], pcm))
+            people.append(lines)
+    finally:
+        await tts.close()
+    return people
+
+
+def paused(directory: Path) -> dict[str, Any]:
+    """What is drafted in vain when people pause inside their sentences."""
+    tokens = Tokens()
+    sound = directory / "paused.wav"
+    turns = 0
+    with serving() as server:
+        for lines in asyncio.run(hesitant()):
+            microphone(lines, sound)
+            report = client("--server", server.url, "--mic_path", sound, "--timeout", "300")
+            turns += sum(1 for r in report["turns"] if r["kind"] == "user")
+        tokens.account(server)
+    return {"paused_turns": turns, "paused_wasted_token_percent": tokens.percent}
 
 
 def spoken(directory: Path) -> tuple[dict[str, list[Measured]], dict[str, Any]]:
     """All spoken turns by language, and figures of the servers: engines, lines that went wrong, tokens in vain."""
     found: dict[str, list[Measured]] = {"en": [], "ja": []}
-    wrong, used, wasted = 0, 0.0, 0.0
-
-    def account(server: Served) -> None:
-        nonlocal used, wasted
-        gauges = server.gauges()
-        used += gauges["avatar_llm_tokens_used"]
-        wasted += gauges["avatar_llm_tokens_wasted"]
-
+    wrong, tokens = 0, Tokens()
     voices = ("flite-rms", "flite-slt", "flite-awb")
     english = asyncio.run(synthesised(ENGLISH, "en", voices)) + [recorded(path) for path in RECORDED]
     japanese = asyncio.run(synthesised(JAPANESE, "ja", ("openjtalk-mei",)))
@@ -237,7 +305,7 @@ def spoken(directory: Path) -> tuple[dict[str, list[Measured]], dict[str, Any]]:
             found["en"] += turns
             wrong += lost
         engines = server.get("/ready")["engines"]
-        account(server)
+        tokens.account(server)
     for at in range(0, len(japanese), SESSION):
         lines = japanese[at : at + SESSION]
         script = Script([(line.text, line.pcm[::3]) for line in lines])
@@ -245,9 +313,9 @@ def spoken(directory: Path) -> tuple[dict[str, list[Measured]], dict[str, Any]]:
             turns, lost = converse(server, lines, directory)
             found["ja"] += turns
             wrong += lost
-            account(server)
+            tokens.account(server)
     figures: dict[str, Any] = {role: engine for role, engine in engines.items() if role != "vad"}
-    return found, figures | {"spoken_lost": wrong, "wasted_token_percent": 100 * wasted / max(1.0, used)}
+    return found, figures | {"spoken_lost": wrong, "wasted_token_percent": tokens.percent}
 
 
 def run() -> dict[str, Any]:
@@ -259,6 +327,7 @@ def run() -> dict[str, Any]:
                     report = client("--server", server.url, "--chat", line)
                     typed += [t["first_audio_received_ms"] for t in report["turns"] if t["first_audio_received_ms"]]
         found, figures = spoken(Path(name))
+        figures |= paused(Path(name))
     turns = [turn for some in found.values() for turn in some]
     waits = {"typed": typed, "spoken": [t.wait_ms for t in turns]}
     waits |= {f"spoken_{language}": [t.wait_ms for t in some] for language, some in found.items()}

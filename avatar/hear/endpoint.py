@@ -37,7 +37,7 @@ class EarsConfig:
     ("はい", "no") last 200 ms and more, and barge-in must not wait longer than this."""
     onset_gap_s: float = 0.128
     """A doubtful beginning is dropped after this much silence: longer than a stop consonant's closure (60–100 ms)."""
-    end_silence_s: float = 0.62
+    end_silence_s: float = 0.56
     """Silence that ends the turn, until more is known of the speaker. Pauses between the words of one sentence are
     mostly under 500 ms; every further 100 ms is felt as slowness."""
     adaptive: bool = True

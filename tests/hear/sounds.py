@@ -115,3 +115,41 @@ async def recognise(engine: STT, pcm: Pcm, language: str = "auto", piece: int = 
             partials.append(partial)
         await asyncio.sleep(0)
     return await stream.finish(), partials
+
+
+def music(seconds: float, dbfs: float = -26.0, rate: int = 48_000) -> Pcm:
+    """Four chords to the beat, plucked, with a bass and a hi-hat."""
+    rng = np.random.default_rng(11)
+    sound = np.zeros(round(seconds * rate))
+    beat = rate // 2
+    chords = ((220.0, 277.2, 329.6), (196.0, 246.9, 293.7), (174.6, 220.0, 261.6), (164.8, 207.7, 246.9))
+    for i, at in enumerate(range(0, len(sound), beat)):
+        t = np.arange(min(beat * 2, len(sound) - at)) / rate
+        pluck = np.exp(-t * 3) * np.minimum(1, t / 0.004)
+        for hz in (*chords[i // 2 % 4], chords[i // 2 % 4][0] / 2):
+            partials = sum(np.sin(2 * np.pi * hz * k * t) / k**1.5 for k in range(1, 8))
+            sound[at : at + len(t)] += pluck * partials
+        hat = np.arange(min(rate // 20, len(sound) - at))
+        sound[at : at + len(hat)] += 0.3 * rng.standard_normal(len(hat)) * np.exp(-hat / (rate / 100))
+    sound *= 10 ** (dbfs / 20) / np.sqrt((sound**2).mean())
+    return np.clip(sound * 32768, -32768, 32767).astype(np.int16)
+
+
+def whispered(pcm: Pcm, rate: int = 48_000) -> Pcm:
+    """The same words without a voice: each 20 ms keeps its spectral envelope, and noise replaces the pitch."""
+    size, hop = rate // 50, rate // 100
+    window = np.hanning(size)
+    rng = np.random.default_rng(3)
+    out = np.zeros(len(pcm) + size)
+    for at in range(0, len(pcm) - size, hop):
+        spectrum = np.abs(np.fft.rfft(pcm[at : at + size] * window))
+        # A cepstrum of a few coefficients is the vocal tract without the pitch.
+        cepstrum = np.fft.irfft(np.log(spectrum + 1))
+        cepstrum[30:-30] = 0
+        envelope = np.exp(np.fft.rfft(cepstrum).real)
+        # A whisper has little below the first formant.
+        envelope *= 1 / (1 + (400 / np.maximum(1, np.fft.rfftfreq(size, 1 / rate))) ** 4)
+        out[at : at + size] += np.fft.irfft(envelope * np.exp(2j * np.pi * rng.random(len(envelope)))) * window
+    whisper = out[: len(pcm)]
+    whisper *= 0.35 * np.sqrt((pcm.astype(np.float64) ** 2).mean()) / np.sqrt((whisper**2).mean())
+    return np.clip(whisper, -32768, 32767).astype(np.int16)

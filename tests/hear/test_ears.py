@@ -22,7 +22,7 @@ from avatar.hear.ears import (
 )
 from avatar.hear.vad import Vad
 from avatar.types import AudioChunk, Pcm
-from tests.hear.sounds import clicks, clip, hear_all, mixed, noise, same, silence, voice_span
+from tests.hear.sounds import clicks, clip, hear_all, mixed, music, noise, same, silence, voice_span, whispered
 
 SLACK = 0.1 * 16_000
 """The detector judges 32 ms at a time and is late by one or two of them at soft edges."""
@@ -145,8 +145,8 @@ def test_even_pieces_give_the_same_events(new_ears: Callable[[], Ears], length: 
 
 @pytest.mark.parametrize(
     "sound",
-    [silence(3), noise(3, -60), noise(3, -30), clicks(5, 0.25), clicks(5, 0.9, seed=3)],
-    ids=["silence", "quiet noise", "loud noise", "fast clicks", "slow clicks"],
+    [silence(3), noise(3, -60), noise(3, -30), clicks(5, 0.25), clicks(5, 0.9, seed=3), music(6, -36), music(6, -20)],
+    ids=["silence", "quiet noise", "loud noise", "fast clicks", "slow clicks", "quiet music", "loud music"],
 )
 def test_what_is_no_voice_is_no_utterance(new_ears: Callable[[], Ears], sound: Pcm) -> None:
     assert hear_all(new_ears(), sound) == []
@@ -165,6 +165,34 @@ def test_a_quiet_voice_is_heard(new_ears: Callable[[], Ears], gain_db: int) -> N
     quiet = (clip("weather", 48_000) * 10 ** (gain_db / 20)).astype(np.int16)
     pcm = mixed(np.concatenate([silence(1), quiet, silence(1)]), noise(30, -80))
     assert len(utterances(hear_all(new_ears(), pcm))) == 1
+
+
+@pytest.mark.parametrize("dbfs", [-40, -30])
+def test_speech_over_music_is_heard_and_ends(new_ears: Callable[[], Ears], dbfs: int) -> None:
+    pcm = mixed(np.concatenate([silence(1.5), clip("weather", 48_000), silence(1.5)]), music(30, dbfs))
+    assert len(utterances(hear_all(new_ears(), pcm))) == 1
+
+
+@pytest.mark.parametrize("name", ["hello", "time", "weather", "thanks"])
+def test_a_whisper_is_heard(new_ears: Callable[[], Ears], name: str) -> None:
+    said = whispered(clip(name, 48_000))
+    begin, end = voice_span(said, 48_000)
+    pcm = mixed(np.concatenate([silence(1), said, silence(1.5)]), noise(30, -75))
+    (heard,) = utterances(hear_all(new_ears(), pcm))
+    covered = heard.utterance.speech_end - max(heard.utterance.audio.start, 16_000 + begin // 3)
+    assert covered > 0.7 * (end - begin) / 3
+
+
+def test_two_people_are_one_utterance_and_nothing_is_lost(new_ears: Callable[[], Ears]) -> None:
+    one, other = clip("hello", 48_000), clip("weather", 48_000)
+    together = mixed(np.concatenate([one, silence(1.0)]), np.concatenate([silence(0.5), other, silence(5)]))
+    in_turn = np.concatenate([clip("time", 48_000), silence(0.1), clip("thanks", 48_000), silence(0.1), one])
+    for talk in (together, in_turn):
+        first, last = voice_span(talk, 48_000)
+        events = hear_all(new_ears(), np.concatenate([silence(0.5), talk, silence(1.5)]))
+        (heard,) = utterances(events)
+        assert heard.utterance.audio.start <= 8_000 + first // 3
+        assert abs(heard.utterance.speech_end - (8_000 + last // 3)) < SLACK
 
 
 def test_a_user_who_never_stops_is_heard_in_pieces_without_a_lost_sample(new_ears: Callable[[], Ears]) -> None:

@@ -37,7 +37,7 @@ def test_voice_starts_once_it_is_believed_and_ends_after_the_silence() -> None:
     assert run[0][1] == 5 + 3 - 1
     assert endpointer.offset == 25 * FRAME
     silence = (run[1][1] + 1) * FRAME - endpointer.offset
-    assert samples(0.62) <= silence < samples(0.62) + FRAME
+    assert samples(0.56) <= silence < samples(0.56) + FRAME
 
 
 @pytest.mark.parametrize("lit", [1, 2])
@@ -108,7 +108,7 @@ def test_a_slow_speaker_is_given_time() -> None:
 
 def test_without_adaptation_the_silence_is_fixed() -> None:
     _, fixed = judge(turns(0.12, 12), EarsConfig(adaptive=False))
-    assert fixed.end_silence_s == 0.62
+    assert fixed.end_silence_s == 0.56
 
 
 def test_what_is_learnt_outlives_a_reset() -> None:
@@ -120,14 +120,14 @@ def test_what_is_learnt_outlives_a_reset() -> None:
 
 def test_answers_after_a_long_silence_teach_nothing() -> None:
     _, endpointer = judge(([0.9] * 20 + [0.0] * frames(3.0)) * 12)
-    assert endpointer.end_silence_s == 0.62
+    assert endpointer.end_silence_s == 0.56
 
 
 def test_a_flicker_in_the_silence_does_not_delay_the_end() -> None:
     quiet = [0.0] * 8 + [0.45] + [0.0] * 30
     run, endpointer = judge([0.9] * 20 + quiet)
     assert endpointer.offset == 20 * FRAME
-    assert run[-1] == (Edge.ENDED, 20 + frames(0.62 + 0.016) - 1)
+    assert run[-1] == (Edge.ENDED, 20 + frames(0.56 + 0.016) - 1)
 
 
 def test_a_pause_is_told_before_it_is_the_end() -> None:
