@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Protocol, runtime_checkable
 
 from .tunables import Tunables
-from .types import AudioChunk, Choice, Clause, Frame, Message, Pcm, Phone, Transcript
+from .types import Accent, AudioChunk, Choice, Clause, Frame, Message, Pcm, Phone, Transcript
 
 
 class STTStream(Protocol):
@@ -75,7 +75,8 @@ class TTS(Protocol):
 
     def speak(self, clause: Clause, voice: str | None) -> AsyncIterator[AudioChunk]:
         """Streams the clause's sound, `start` counting from 0, leading silence trimmed, with word and phoneme times
-        where the engine knows them. `voice` None is the engine's own choice. Closing the iterator stops the work."""
+        and accents where the engine knows them. `voice` None is the engine's own choice. Closing the iterator stops
+        the work."""
         ...
 
     async def close(self) -> None: ...
@@ -100,10 +101,10 @@ class Performance(Protocol):
     continuous motion.
     """
 
-    def feed(self, pcm: Pcm, phones: Sequence[Phone] = ()) -> list[Frame]:
+    def feed(self, pcm: Pcm, phones: Sequence[Phone] = (), accents: Sequence[Accent] = ()) -> list[Frame]:
         """Takes speech at the face's `rate` and returns the frames that are ready: a face that looks ahead returns
-        them later. `phones` are counted at the same rate from the start of the speech. Over a whole speech `feed` and
-        `finish` return exactly ⌈samples ÷ (rate/25)⌉ frames."""
+        them later. `phones` and `accents` are counted at the same rate from the start of the speech, and may lie ahead
+        of its sound. Over a whole speech `feed` and `finish` return exactly ⌈samples ÷ (rate/25)⌉ frames."""
         ...
 
     def finish(self) -> list[Frame]:

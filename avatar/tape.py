@@ -17,7 +17,7 @@ import numpy as np
 from .clock import AUDIO_RATE
 from .errors import EngineError
 from .play.heard import Position
-from .types import AudioChunk, Clause, Pcm, Phone, Word
+from .types import Accent, AudioChunk, Clause, Pcm, Phone, Word
 
 CHUNKS_AHEAD = 64
 """Chunks of one clause's sound that may wait for the face: some seconds, whatever size an engine cuts them to."""
@@ -46,6 +46,7 @@ class _Track:
     chunks: deque[AudioChunk] = field(default_factory=deque)
     words: list[Word] = field(default_factory=list)
     phones: list[Phone] = field(default_factory=list)
+    accents: list[Accent] = field(default_factory=list)
     ended: bool = False
 
     async def more(self) -> AudioChunk | None:
@@ -62,6 +63,7 @@ class _Track:
                         self.chunks.append(chunk)
                         self.words.extend(chunk.words)
                         self.phones.extend(chunk.phones)
+                        self.accents.extend(chunk.accents)
                         return chunk
         return None
 
@@ -71,6 +73,7 @@ class _Track:
             dropped = self.chunks.popleft()
             self.words = [word for word in self.words if word.start >= dropped.start]
             self.phones = [phone for phone in self.phones if phone.start >= dropped.start]
+            self.accents = [accent for accent in self.accents if accent.at >= dropped.start]
 
 
 class Tape:
@@ -104,14 +107,12 @@ class Tape:
             cut = round(sample * chunk.rate / AUDIO_RATE)
             if chunk.end <= cut:
                 continue
-            marks = (tuple(track.words), tuple(track.phones)) if not told else ((), ())
-            yield _from(chunk, cut, *marks)
+            yield _from(chunk, cut, _Marks.of(track) if not told else _Marks())
             told = True
         while (more := await track.more()) is not None:
             cut = round(sample * more.rate / AUDIO_RATE)
-            marks = (more.words, more.phones) if told else (tuple(track.words), tuple(track.phones))
             if more.end > cut:
-                yield _from(more, cut, *marks)
+                yield _from(more, cut, _Marks.of(more if told else track))
                 told = True
 
     def heard(self, position: Position) -> None:
@@ -132,7 +133,20 @@ class Tape:
         return position.sample if track is None else _valley(list(track.chunks), position.sample)
 
 
-def _from(chunk: AudioChunk, cut: int, words: Sequence[Word], phones: Sequence[Phone]) -> AudioChunk:
+@dataclass(frozen=True, slots=True)
+class _Marks:
+    """What is known of a stretch of sound."""
+
+    words: tuple[Word, ...] = ()
+    phones: tuple[Phone, ...] = ()
+    accents: tuple[Accent, ...] = ()
+
+    @classmethod
+    def of(cls, source: _Track | AudioChunk) -> _Marks:
+        return cls(tuple(source.words), tuple(source.phones), tuple(source.accents))
+
+
+def _from(chunk: AudioChunk, cut: int, marks: _Marks) -> AudioChunk:
     """The chunk as part of a sound that begins at sample `cut`, swelling where that lies in it."""
     pcm = chunk.pcm[cut - chunk.start :] if cut > chunk.start else chunk.pcm
     if cut and chunk.start <= cut:
@@ -142,8 +156,9 @@ def _from(chunk: AudioChunk, cut: int, words: Sequence[Word], phones: Sequence[P
         pcm,
         chunk.rate,
         max(0, chunk.start - cut),
-        tuple(Word(w.text, w.start - cut, w.end - cut) for w in words if w.start >= cut),
-        tuple(Phone(p.ipa, max(0, p.start - cut), p.end - cut) for p in phones if p.end > cut),
+        tuple(Word(w.text, w.start - cut, w.end - cut) for w in marks.words if w.start >= cut),
+        tuple(Phone(p.ipa, max(0, p.start - cut), p.end - cut) for p in marks.phones if p.end > cut),
+        tuple(Accent(a.kind, a.at - cut, a.weight) for a in marks.accents if a.at >= cut),
     )
 
 

@@ -42,6 +42,20 @@ class Phone:
     end: int
 
 
+AccentKind = Literal["stress", "phrase", "sentence", "question"]
+
+
+@dataclass(frozen=True, slots=True)
+class Accent:
+    """A place in speech where people move: a word that stands out, or the end of a phrase, a sentence or a question."""
+
+    kind: AccentKind
+    at: int
+    """Sample, counted as a `Word`'s are: the middle of the stressed vowel, or one past the last word."""
+    weight: float = 0.5
+    """0 to 1: how much the word stands out, or how much people nod at such an end."""
+
+
 @dataclass(frozen=True, slots=True)
 class AudioChunk:
     """A stretch of one sound stream."""
@@ -55,6 +69,8 @@ class AudioChunk:
     """Words whose times became known with this chunk; they may lie ahead of it."""
     phones: tuple[Phone, ...] = ()
     """Phonemes whose times became known with this chunk; they may lie ahead of it."""
+    accents: tuple[Accent, ...] = ()
+    """Accents that became known with this chunk, in order; they lie ahead of it as far as the voice knows."""
 
     @property
     def end(self) -> int:

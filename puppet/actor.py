@@ -13,6 +13,7 @@ from .coefficients import MOUTH, Coefficients
 from .emotions import EMOTIONS
 from .life import Life, LifeState
 from .mouth import Lips, MouthDrive, Phone
+from .score import Accent, Score
 from .sound import FRAME, Floats
 
 KEPT = 128
@@ -67,6 +68,8 @@ class Actor:
         """The lips of the speech under way, where they are known before it."""
         self._recited = 0
         """Samples of that speech so far."""
+        self._score = Score()
+        """Of the speech under way."""
         self._spoken: list[Lips] = []
         """Of the speech under way, or the last one."""
         self._mouth = np.zeros(len(MOUTH), np.float32)
@@ -84,9 +87,12 @@ class Actor:
         """Poses made so far: the serial of the next one."""
         return self._made
 
-    def feed(self, pcm: npt.NDArray[np.int16], phones: Sequence[Phone] = ()) -> list[Coefficients]:
+    def feed(
+        self, pcm: npt.NDArray[np.int16], phones: Sequence[Phone] = (), accents: Sequence[Accent] = ()
+    ) -> list[Coefficients]:
         """Takes speech, 16 kHz mono, and returns the poses that are ready; over a whole speech `feed` and `finish`
         return ⌈samples ÷ 640⌉."""
+        self._score.add(accents)
         sound = pcm.astype(np.float32) / np.float32(32768)
         if self._script is not None:
             return self._recite(self._script, sound)
@@ -106,12 +112,13 @@ class Actor:
         """The speech is over: the poses still owed."""
         if self._script is not None:
             poses = self._recite(self._script, np.zeros(-self._recited % FRAME, np.float32))
-            self._script = None
+            self._script, self._score = None, Score()
             return poses
         drive, self._drive = self._drive, None
         if drive is not None:
             self._lips += drive.finish()
-        return self._perform(len(self._lips))
+        poses, self._score = self._perform(len(self._lips)), Score()
+        return poses
 
     def recite(self, lips: Sequence[Lips]) -> None:
         """The lips of the next speech, as `spoken` told them of the same sound: it is not listened to again."""
@@ -144,6 +151,7 @@ class Actor:
     def cut(self, shown: int) -> None:
         """Drops the speech under way; the next pose goes on from the one numbered `shown`."""
         self._drive = self._script = None
+        self._score = Score()
         self._lips.clear()
         self._heard = self._heard[:0]
         for serial, moment in reversed(self._past):
@@ -151,11 +159,12 @@ class Actor:
                 self._life.restore(moment.life)
                 self._mouth = moment.mouth
                 break
+        self._life.forget_plans()
 
     def _speak(self, lips: Lips) -> Coefficients:
         step = np.clip(lips.shape - self._mouth, -MAX_MOUTH_STEP, MAX_MOUTH_STEP)
         self._mouth = (self._mouth + step).astype(np.float32)
-        return self._pose(self._life.step(voice=lips.voice, loudness=lips.loudness))
+        return self._pose(self._life.step(voice=lips.voice, loudness=lips.loudness, cues=self._score.next()))
 
     def _pose(self, life: Coefficients) -> Coefficients:
         self._past.append((self._made, _Moment(self._life.snapshot(), self._mouth)))

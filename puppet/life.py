@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 from .coefficients import Coefficients
 from .emotions import Emotion
+from .gestures import Gesture, gestures, pose
+from .score import Cue, Cues
 
 DT = 0.04
 """Seconds a picture."""
@@ -23,6 +25,13 @@ DT = 0.04
 BLINK = (0.35, 0.85, 1.0, 0.9, 0.55, 0.25, 0.08)
 """Lid closure in the pictures of a blink: down in 100 ms, up in 180 ms, as filmed blinks are."""
 DOUBLE_BLINKS = 0.08
+BLINK_AT_END = {"phrase": 0.4, "sentence": 0.65, "question": 0.65}
+"""How often people blink at such a place. Speakers' blinks gather where phrases end (Nakano and Kitazawa, "Eyeblink
+entrainment at breakpoints of speech", 2010)."""
+BLINK_REST = 18
+"""Pictures after a blink in which nothing asks for another."""
+BLINK_WAIT_S = 1.2
+"""How long a speaker's blink that is due waits for the end of a phrase."""
 
 SWAY = np.array([1.5, 0.8, 0.8, 0.0023, 0.0015])
 """Standard deviation of yaw, pitch, roll in degrees and of tx, ty in picture widths before smoothing, at rest."""
@@ -42,6 +51,7 @@ IDLE_STEP = 0.45
 """The same of a face that neither speaks nor nods."""
 CHANCES, NORMALS = 12, 7
 """Numbers drawn for each picture."""
+NO_CUES = Cues()
 BLOCK = 256
 """Pictures whose chances are drawn together."""
 
@@ -56,6 +66,14 @@ class LifeState:
     blink_at: int = -1
     """Index into `BLINK` of the blink that runs, −1 for none; counts past the end for a double."""
     blink_double: bool = False
+    blink_due: int = -1
+    """Picture in which the end of a phrase asks for a blink, −1 for none."""
+    blinked: int = -100
+    """Picture in which the last blink began."""
+    nodded: int = -100
+    """Picture in which the last nod of speech was lowest."""
+    gestures: tuple[Gesture, ...] = ()
+    """That were begun for an accent, or are about to."""
     spoke: bool = False
     sway: tuple[float, ...] = (0.0,) * 5
     smooth: tuple[float, ...] = (0.0,) * 5
@@ -128,9 +146,17 @@ class Life:
     def restore(self, state: LifeState) -> None:
         self.state = copy.copy(state)
 
-    def step(self, *, voice: float = 0.0, loudness: float = 0.0, user_level: float = 0.0) -> Coefficients:
+    def forget_plans(self) -> None:
+        """What was to come is not: gestures that have begun end as they would have."""
+        s = self.state
+        s.blink_due = -1
+        s.gestures = tuple(g for g in s.gestures if g.begin <= s.tick)
+
+    def step(
+        self, *, voice: float = 0.0, loudness: float = 0.0, user_level: float = 0.0, cues: Cues = NO_CUES
+    ) -> Coefficients:
         """The next picture's pose. `voice` 0 to 1: whether this face speaks; `loudness` its own, `user_level` the
-        user's, 0 to 1."""
+        user's, 0 to 1; `cues`: the accents of its speech that come near."""
         s = self.state
         s.tick += 1
         nodding = s.listening_nod >= 0
@@ -138,8 +164,12 @@ class Life:
         now = s.tick * DT
         speaks = voice > 0.5
         s.activity += _ACTIVITY * (voice - s.activity)
-        blink = self._blink(s, now, speaks, uniform, normal)
-        nod = self._prosody(s, loudness, uniform) + self._listen(s, user_level, uniform)
+        for cue in cues.near:
+            self._accent(s, cue)
+        s.gestures = tuple(gesture for gesture in s.gestures if gesture.end > s.tick)
+        meant = pose(s.gestures, s.tick)
+        blink = self._blink(s, now, speaks, cues, uniform, normal)
+        nod = self._prosody(s, loudness, cues.stressed, uniform) + self._listen(s, user_level, uniform) + meant.pitch
         gaze_x, gaze_y = self._gaze(s, now, speaks, uniform, normal)
 
         grow = 1 + 0.7 * s.activity
@@ -153,7 +183,7 @@ class Life:
         smile, brow, lids, hang = s.mood = tuple(m + step for m, step in zip(s.mood, steps, strict=True))  # type: ignore[assignment]
         # The head goes a little where the eyes look.
         s.haste += _HASTE * (max(voice, s.activity, float(nodding)) - s.haste)
-        yaw, pitch, roll = self._held(s, yaw + 0.25 * gaze_x, pitch + nod + hang + 0.2 * gaze_y, roll)
+        yaw, pitch, roll = self._held(s, yaw + 0.25 * gaze_x, pitch + nod + hang + 0.2 * gaze_y, roll + meant.roll)
 
         phase = now * BREATH_HZ % 1
         # In for 42 % of a breath, out for the rest.
@@ -163,7 +193,7 @@ class Life:
             smile=min(1.0, max(-1.0, 0.2 * (1 - 0.45 * s.activity) + smile)),
             blink_left=lids + (1 - lids) * blink,
             blink_right=lids + (1 - lids) * blink,
-            brow=min(1.0, max(-1.0, s.brow + brow)),
+            brow=min(1.0, max(-1.0, s.brow + brow + meant.brow)),
             # The eyes stay on their goal while the head sways.
             gaze_x=min(1.0, max(-1.0, gaze_x - 0.05 * yaw)),
             gaze_y=min(1.0, max(-1.0, gaze_y - 0.05 * pitch)),
@@ -175,13 +205,31 @@ class Life:
             breath=breath,
         )
 
-    def _blink(self, s: LifeState, now: float, speaks: bool, uniform: list[float], normal: list[float]) -> float:
+    def _accent(self, s: LifeState, cue: Cue) -> None:
+        """Plans what an accent asks for. Chance is that of the accent's own picture, so it is the same however early
+        the accent was known."""
+        chance, _ = self._chance.at(s.tick + cue.ahead)
+        found = gestures(cue, s.tick, s.tick + cue.ahead - s.nodded, chance)
+        s.gestures += found.made
+        if found.nods:
+            s.nodded = s.tick + cue.ahead
+        if cue.kind != "stress" and chance[11] < BLINK_AT_END[cue.kind]:
+            s.blink_due = s.tick + cue.ahead + round(5 * chance[7]) - 1
+
+    def _blink(
+        self, s: LifeState, now: float, speaks: bool, cues: Cues, uniform: list[float], normal: list[float]
+    ) -> float:
         turned = speaks != s.spoke
         s.spoke = speaks
-        # People blink where speech begins and ends.
-        early = turned and uniform[0] < 0.35 and now > s.next_blink - 2.0
-        if s.blink_at < 0 and (now > s.next_blink or early):
-            s.blink_at = 0
+        rested = s.tick - s.blinked > BLINK_REST
+        # People blink where speech begins and ends, where phrases end, and wait with a blink for such a place.
+        early = rested and turned and uniform[0] < 0.35 and now > s.next_blink - 2.0
+        asked = rested and 0 <= s.blink_due <= s.tick
+        if s.blink_due <= s.tick:
+            s.blink_due = -1
+        waits = speaks and now < s.next_blink + BLINK_WAIT_S and (cues.stressed or cues.end is not None)
+        if s.blink_at < 0 and (early or asked or (now > s.next_blink and not waits)):
+            s.blink_at, s.blinked = 0, s.tick
             s.blink_double = uniform[1] < DOUBLE_BLINKS
             gap = math.exp(1.15 + 0.5 * normal[5])
             s.next_blink = now + min(9.0, max(1.1, gap)) * (0.85 if speaks else 1.1)
@@ -193,16 +241,17 @@ class Life:
             s.blink_at = -1
         return closed
 
-    def _prosody(self, s: LifeState, loudness: float, uniform: list[float]) -> float:
-        """Stress moves the head and the brows: what is loud now against what was loud lately."""
+    def _prosody(self, s: LifeState, loudness: float, stressed: bool, uniform: list[float]) -> float:
+        """Stress moves the head and the brows: what is loud now against what was loud lately. Where the voice tells
+        which words are `stressed`, sound moves the head but a little."""
         s.fast += _FAST * (loudness - s.fast)
         s.slow += _SLOW * (loudness - s.slow)
         stress = max(0.0, s.fast - s.slow) * s.activity
         rate = 2 * math.pi * NOD_HZ
-        push = rate * rate * (3.2 * stress - s.nod) - 2 * 0.8 * rate * s.nod_speed
+        push = rate * rate * ((0.8 if stressed else 3.2) * stress - s.nod) - 2 * 0.8 * rate * s.nod_speed
         s.nod_speed += push * DT
         s.nod += s.nod_speed * DT
-        if stress > 0.22 and uniform[2] < 0.06:
+        if stress > 0.22 and uniform[2] < 0.06 and not stressed:
             s.brow_goal = 0.3 + 0.5 * uniform[3]
         s.brow_goal *= _BROW_FALL
         s.brow += (s.brow_goal - s.brow) * _BROW_RISE
@@ -236,7 +285,7 @@ class Life:
             s.next_gaze = now + (0.35 + 0.55 * uniform[6] if away else 0.9 + 1.9 * uniform[6])
             # Large saccades are often taken with a blink.
             if away and s.blink_at < 0 and abs(s.gaze_goal[0]) > 0.4 and uniform[7] < 0.3:
-                s.blink_at, s.blink_double = 0, False
+                s.blink_at, s.blinked, s.blink_double = 0, s.tick, False
         x, y = s.gaze
         s.gaze = x + 0.7 * (s.gaze_goal[0] - x), y + 0.7 * (s.gaze_goal[1] - y)
         return s.gaze

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from ..errors import AtCapacity, AvatarError, EngineError, Invalid, NotReady
 from ..seams import Performance, Rig
 from ..tunables import MANNERS, Tunables
-from ..types import Choice, Frame, Pcm, Phone
+from ..types import Accent, Choice, Frame, Pcm, Phone
 from .avatars import AvatarStore
 from .pattern import draws
 from .puppet import PuppetPerformance
@@ -128,9 +128,9 @@ class DittoPerformance:
             self._serial = frames[-1].serial + 1
         return frames
 
-    def feed(self, pcm: Pcm, phones: Sequence[Phone] = ()) -> list[Frame]:
+    def feed(self, pcm: Pcm, phones: Sequence[Phone] = (), accents: Sequence[Accent] = ()) -> list[Frame]:
         def given(p: PuppetPerformance) -> list[Frame]:
-            return p.feed(pcm, phones)
+            return p.feed(pcm, phones, accents)
 
         frames: list[Frame] = self._drawn(lambda p: p.feed(_sound(pcm)), given)
         return frames

@@ -16,7 +16,7 @@ import numpy as np
 from ..clock import AUDIO_RATE, AUDIO_SAMPLES, SLOTS_PER_S
 from ..seams import Rig
 from ..tunables import MANNERS, Tunables
-from ..types import I420, Choice, Frame, Pcm, Phone
+from ..types import I420, Accent, Choice, Frame, Pcm, Phone
 from .avatars import AvatarStore
 from .strip import draw_strip, share
 
@@ -76,7 +76,7 @@ class PatternPerformance:
         side = 2 * round(SIDE * self._tunables.frame_scale / 2)
         return Frame(serial, draw(level, serial, side))
 
-    def feed(self, pcm: Pcm, phones: Sequence[Phone] = ()) -> list[Frame]:
+    def feed(self, pcm: Pcm, phones: Sequence[Phone] = (), accents: Sequence[Accent] = ()) -> list[Frame]:
         self._owed = np.concatenate([self._owed, pcm]) if len(self._owed) else pcm
         whole = len(self._owed) // AUDIO_SAMPLES
         slices = self._owed[: whole * AUDIO_SAMPLES].reshape(whole, AUDIO_SAMPLES)

@@ -16,12 +16,13 @@ from puppet.mouth import Lips
 from puppet.mouth import Phone as PuppetPhone
 from puppet.renderer import Renderer
 from puppet.renderer import Rig as PuppetRig
+from puppet.score import Accent as PuppetAccent
 from puppet.sound import RATE
 
 from ..errors import EngineError, Invalid
 from ..seams import Motion, Rig
 from ..tunables import MANNERS, Tunables
-from ..types import Choice, Frame, Pcm, Phone
+from ..types import Accent, Choice, Frame, Pcm, Phone
 from .avatars import AvatarStore
 from .pattern import draws
 
@@ -48,9 +49,13 @@ class PuppetPerformance:
         self._fresh = False
         return Frame(serial, self._renderer.draw(pose, self._tunables.frame_scale))
 
-    def feed(self, pcm: Pcm, phones: Sequence[Phone] = ()) -> list[Frame]:
+    def feed(self, pcm: Pcm, phones: Sequence[Phone] = (), accents: Sequence[Accent] = ()) -> list[Frame]:
         first = self._actor.made
-        poses = self._actor.feed(pcm, [PuppetPhone(p.ipa, p.start, p.end) for p in phones])
+        poses = self._actor.feed(
+            pcm,
+            [PuppetPhone(p.ipa, p.start, p.end) for p in phones],
+            [PuppetAccent(a.kind, a.at, a.weight) for a in accents],
+        )
         return [self._frame(pose, first + i) for i, pose in enumerate(poses)]
 
     def finish(self) -> list[Frame]:

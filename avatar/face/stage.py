@@ -21,7 +21,7 @@ from ..clock import AUDIO_RATE, AUDIO_SAMPLES, SLOTS_PER_S
 from ..errors import EngineError
 from ..seams import Face, Haltable, Performance, Reciter, Rig
 from ..tunables import Tunables
-from ..types import AudioChunk, Clause, Frame, Pcm, Phone, Slice, Word
+from ..types import Accent, AudioChunk, Clause, Frame, Pcm, Phone, Slice, Word
 from .motions import Motions
 from .strain import Strain
 
@@ -218,14 +218,14 @@ class Stage:
             self._motions.keep(self._face.choice.name, sound, self._performance.motion())
 
     async def _feed(self, pairing: _Pairing, slots: int, cuts: int) -> list[Frame]:
-        pcm, phones = pairing.take(slots)
+        pcm, phones, accents = pairing.take(slots)
 
         took = 0.0
 
         def feed(performance: Performance) -> list[Frame]:
             nonlocal took
             began = time.monotonic()
-            frames = performance.feed(pcm, phones)
+            frames = performance.feed(pcm, phones, accents)
             took = time.monotonic() - began
             return frames
 
@@ -287,6 +287,7 @@ class _Pairing:
         self._ear: Pcm = np.zeros(0, np.int16)
         self._words: list[Word] = []
         self._phones: list[Phone] = []
+        self._accents: list[Accent] = []
         self._frames: list[Frame] = []
         self._slot = 0
         self.closed = False
@@ -305,6 +306,7 @@ class _Pairing:
         self._words += [Word(w.text, round(w.start * scale), round(w.end * scale)) for w in chunk.words]
         scale = self._face_rate / chunk.rate
         self._phones += [Phone(p.ipa, round(p.start * scale), round(p.end * scale)) for p in chunk.phones]
+        self._accents += [Accent(a.kind, round(a.at * scale), a.weight) for a in chunk.accents]
 
     def close(self) -> None:
         """No more sound: what is left is padded with silence to a whole slot."""
@@ -315,12 +317,13 @@ class _Pairing:
         self._ear = np.concatenate([self._ear, self._to_face.flush()])
         self.closed = True
 
-    def take(self, slots: int) -> tuple[Pcm, tuple[Phone, ...]]:
-        """The next `slots` of the face's sound, and the phonemes that became known since the last call."""
+    def take(self, slots: int) -> tuple[Pcm, tuple[Phone, ...], tuple[Accent, ...]]:
+        """The next `slots` of the face's sound, and the phonemes and accents that became known since the last call."""
         count = slots * self._face_slot
         pcm, self._ear = self._ear[:count], self._ear[count:]
         phones, self._phones = tuple(self._phones), []
-        return pcm, phones
+        accents, self._accents = tuple(self._accents), []
+        return pcm, phones, accents
 
     def pair(self, frames: Sequence[Frame]) -> list[Slice]:
         """The slices that the new frames complete."""

@@ -94,4 +94,4 @@ class CachingTTS:
 
 
 def _weight(chunk: AudioChunk) -> int:
-    return chunk.pcm.nbytes + _WORD_BYTES * (1 + len(chunk.words) + len(chunk.phones))
+    return chunk.pcm.nbytes + _WORD_BYTES * (1 + len(chunk.words) + len(chunk.phones) + len(chunk.accents))

@@ -19,6 +19,7 @@ from yarl import URL
 
 from ..errors import EngineError
 from ..types import AudioChunk, Choice, Clause
+from .accents import Accents
 from .answers import MAX_ANSWER, is_loopback, key_headers, message_of, one_line, reason, seconds
 from .language import language_of
 from .native import Voice
@@ -129,7 +130,12 @@ class Endpoint:
             shaper = Shaper(rate, self._level(name, held, rate), pause_after(clause.text))
             for chunk in shaper.push(np.concatenate(held)):
                 yield chunk
-        for chunk in shaper.finish() if shaper else []:
+        if shaper is None:
+            return
+        end = Accents(clause.text, clause.language or language_of(clause.text), rate).at_end(shaper.sound_end)
+        if end is not None:
+            shaper.mark(accents=[end])
+        for chunk in shaper.finish():
             yield chunk
 
     async def close(self) -> None:

@@ -29,6 +29,9 @@ _IPA = {
     "s": "s", "sh": "ʃ", "t": "t", "th": "θ", "v": "v", "w": "w", "y": "j", "z": "z", "zh": "ʒ",
 }  # fmt: skip
 """CMU phones."""
+_VOWELS = frozenset(
+    ("aa", "ae", "ah", "ao", "aw", "ax", "axr", "ay", "eh", "er", "ey", "ih", "iy", "ow", "oy", "uh", "uw")
+)
 
 
 class _Wave(ctypes.Structure):
@@ -84,6 +87,7 @@ class Flite:
             ("item_feat_string", text, [pointer, text]),
             ("item_feat_float", ctypes.c_float, [pointer, text]),
             ("flite_path_to_item", pointer, [pointer, text]),
+            ("flite_ffeature_string", text, [pointer, text]),
             ("new_audio_streaming_info", ctypes.POINTER(_Streaming), []),
             ("audio_streaming_info_val", pointer, [pointer]),
             ("flite_feat_set", None, [pointer, text, pointer]),
@@ -153,7 +157,10 @@ class Flite:
         while segment:
             name = flite.item_feat_string(segment, b"name").decode("ascii", "replace")
             end = round(flite.item_feat_float(segment, b"end") * self._rate)
-            phones.append([_IPA.get(name, name), begin, end])
+            ipa = _IPA.get(name, name)
+            if name in _VOWELS:
+                ipa = self._stress(segment) + ipa
+            phones.append([ipa, begin, end])
             token = flite.flite_path_to_item(segment, b"R:SylStructure.parent.parent.R:Token.parent")
             if token and token == owner:
                 words[-1][3] = end
@@ -167,6 +174,17 @@ class Flite:
             begin = end
             segment = flite.item_next(segment)
         self._port.marks(self._job, words=words, phones=phones)
+
+    def _stress(self, segment: int) -> str:
+        """IPA's mark of a vowel's stress: two where the voice raises its pitch, none in words of grammar."""
+
+        def told(path: bytes) -> bytes:
+            return self._flite.flite_ffeature_string(segment, b"R:SylStructure.parent." + path) or b""
+
+        accented = told(b"accent") not in (b"", b"0")
+        if not accented and (told(b"stress") != b"1" or told(b"parent.gpos") != b"content"):
+            return ""
+        return "ˈˈ" if accented else "ˈ"
 
 
 def _ascii(text: str) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import EngineError
 from ..types import AudioChunk, Choice, Clause, Phone
 from . import wire
+from .accents import Accents
 from .language import language_of, primary
 from .shape import Shaper, as_samples, gain_for, pause_after
 from .spoken import spoken
@@ -103,22 +104,28 @@ class WorkerVoice:
         rate = await self._rate_of(chosen)
         shaper = Shaper(rate, gain, pause_after(clause.text))
         words = WordMap(clause.text, traced)
+        accents = Accents(clause.text, language, rate)
         done = 0
+        timed = False
         for offset, piece in pieces(traced.text):
             base = done
             async with contextlib.aclosing(self.worker.run(self._request(chosen, piece))) as frames:
                 async for kind, payload in frames:
                     if kind == wire.MARKS:
                         marks = json.loads(payload)
-                        shaper.mark(
-                            words.words((a + offset, b + offset, s + base, e + base) for a, b, s, e in marks["words"]),
-                            [Phone(ipa, s + base, e + base) for ipa, s, e in marks["phones"]],
+                        told = words.words(
+                            (a + offset, b + offset, s + base, e + base) for a, b, s, e in marks["words"]
                         )
+                        phones = [Phone(ipa, s + base, e + base) for ipa, s, e in marks["phones"]]
+                        shaper.mark(told, phones, accents.place(told, phones))
+                        timed = timed or bool(told)
                     elif kind == wire.AUDIO:
                         samples = as_samples(payload)
                         done += len(samples)
                         for chunk in shaper.push(samples):
                             yield chunk
+        if not timed and (end := accents.at_end(shaper.sound_end)) is not None:
+            shaper.mark(accents=[end])
         for chunk in shaper.finish():
             yield chunk
 

@@ -9,6 +9,7 @@ project team, Nagoya Institute of Technology, CC BY 3.0.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,9 @@ _IPA = {
 }  # fmt: skip
 """Open JTalk's phonemes; capital vowels are devoiced."""
 _CONSONANTS = frozenset("pbtdkɡszɕɸhç")
+_VOICED = frozenset("aiueo")
+_ACCENT = re.compile(r"/A:(-?\d+)\+(\d+)\+\d+/.*/F:(\d+)_(\d+)#\w+_\w+@(\w+)")
+"""Of a label: the mora's distance from the accented one and its place; of its phrase moras, accent and place."""
 _NASALS = ((frozenset("pbm"), "m"), (frozenset("tdnɾzɲ"), "n"), (frozenset("kɡ"), "ŋ"))
 _JOINED = frozenset({"助詞", "助動詞", "記号"})
 """Particles, auxiliaries and marks belong to the word before them: captions and interruptions go by what is said in
@@ -62,7 +66,11 @@ class OpenJTalk:
             sys.stderr.write(f"open jtalk: {error}\n")
             mapping = []
         names = [name for name, _, _ in phones]
-        sounds = [[_ipa(names, index), start, end] for index, (_, start, end) in enumerate(phones)]
+        stressed = _stressed(labels, names)
+        sounds = [
+            [("ˈ" if index in stressed else "") + _ipa(names, index), start, end]
+            for index, (_, start, end) in enumerate(phones)
+        ]
         self._port.marks(job, words=_words(mapping, phones), phones=sounds)
         # Phrase by phrase: a pause is silence, so nothing is heard of the seam, and the first phrase sounds
         # while the next is computed.
@@ -86,6 +94,28 @@ def _ipa(names: list[str], index: int) -> str:
     if name == "N":
         return next((nasal for sounds, nasal in _NASALS if following[:1] in sounds), "ɴ")
     return _IPA.get(name, name)
+
+
+def _stressed(labels: list[str], names: list[str]) -> set[int]:
+    """The vowel of each accent phrase at which its pitch is highest: that of the accented mora, after which the voice
+    falls, or in a phrase that stays high the first one from the second mora on."""
+    found: set[int] = set()
+    phrase: tuple[str, ...] = ()
+    done, at = False, 0
+    for index, label in enumerate(labels):
+        match = _ACCENT.search(label)
+        if match is None:
+            phrase = ()
+            continue
+        to_accent, mora, length, accent, place = match.groups()
+        if (length, accent, place) != phrase or (mora == "1" and at > 1):
+            phrase, done = (length, accent, place), False
+        at = int(mora)
+        high = at >= min(2, int(length)) if accent in ("0", length) else to_accent == "0"
+        if high and not done and names[index] in _VOICED:
+            found.add(index)
+            done = True
+    return found
 
 
 def _phrases(names: list[str]) -> list[tuple[int, int]]:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from ..types import AudioChunk, Pcm, Phone, Word
+from ..types import Accent, AudioChunk, Pcm, Phone, Word
 
 Samples = npt.NDArray[np.float32]
 """Mono samples in units of full scale, shape (n,)."""
@@ -109,10 +109,18 @@ class Shaper:
         self._sound_end = 0  # raw index one past the last hop that was not silent
         self._words: list[Word] = []
         self._phones: list[Phone] = []
+        self._accents: list[Accent] = []
 
-    def mark(self, words: Iterable[Word] = (), phones: Iterable[Phone] = ()) -> None:
+    def mark(self, words: Iterable[Word] = (), phones: Iterable[Phone] = (), accents: Iterable[Accent] = ()) -> None:
+        """Words and phonemes go out with their first sample, accents as soon as may be: a face prepares for them."""
         self._words += words
         self._phones += phones
+        self._accents += accents
+
+    @property
+    def sound_end(self) -> int:
+        """Raw index one past the last sound so far."""
+        return self._sound_end
 
     def push(self, samples: Samples) -> list[AudioChunk]:
         """Takes raw sound, returns the chunks that are certain to be heard."""
@@ -178,7 +186,9 @@ class Shaper:
         for at in range(0, length, self._chunk):
             pcm = limit(self._held[at : min(at + self._chunk, length)])
             start = self._begin + at - self._lead
-            chunks.append(AudioChunk(pcm=pcm, rate=self._rate, start=start, words=words, phones=phones))
+            accents = tuple(Accent(a.kind, max(0, a.at - self._lead), a.weight) for a in self._accents)
+            self._accents.clear()
+            chunks.append(AudioChunk(pcm, self._rate, start, words, phones, accents))
             words, phones = (), ()
         self._drop(length)
         return chunks

@@ -17,7 +17,7 @@ from avatar.clock import AUDIO_SAMPLES
 from avatar.errors import EngineError
 from avatar.face.stage import Resampler, Stage
 from avatar.tunables import Tunables
-from avatar.types import AudioChunk, Choice, Clause, Frame, Pcm, Phone, Slice, Word
+from avatar.types import Accent, AudioChunk, Choice, Clause, Frame, Pcm, Phone, Slice, Word
 
 
 class Scripted:
@@ -41,7 +41,7 @@ class Scripted:
         self.owed -= count
         return made
 
-    def feed(self, pcm: Pcm, phones: Sequence[Phone] = ()) -> list[Frame]:
+    def feed(self, pcm: Pcm, phones: Sequence[Phone] = (), accents: Sequence[Accent] = ()) -> list[Frame]:
         assert not self.busy, "entered twice"
         if self.broken:
             raise RuntimeError("no more paint")
