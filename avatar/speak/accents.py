@@ -31,7 +31,7 @@ _MARKED = re.compile(r"(\*{1,3}|(?<!\w)_{1,3})(?=\S)([^*_\n]+?)(?<=\S)\1(?!\w)")
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _CLOSING = "\"')\\]}*_~”’»›」』】）〉》"
 _QUESTION = re.compile(f"[?？]+[!！?？]*[{_CLOSING}]*(?=\\W|$)|[?？]")
-_SENTENCE = re.compile(f"(?:[.!…]+[{_CLOSING}]*(?=\\s|$)|[。！｡]+)")
+_SENTENCE = re.compile(f"(?:(?<![?？.!…])[.!…]+[{_CLOSING}]*(?=\\s|$)|[。！｡]+)")
 _PHRASE = re.compile(f"(?:[,;:—–][{_CLOSING}]*(?=\\s|$)|[、，；：])")
 _ASKING_JA = re.compile(r"(?:です|ます|でしょう|ません|ました|でした|ません)か$")
 

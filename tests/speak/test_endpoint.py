@@ -113,6 +113,15 @@ async def test_the_request_is_openais(server: Server, tts: Endpoint) -> None:
     assert server.requests[-1]["voice"] == "nova"
 
 
+async def test_only_its_end_is_known_of_a_voice_without_words(tts: Endpoint) -> None:
+    for text, expected in (("Hello there. How are you?", ["question"]), ("Hello, you.", ["sentence"]), ("Hello", [])):
+        spoken = await say(tts, text)
+        found = [accent for chunk in spoken.chunks for accent in chunk.accents]
+        assert [accent.kind for accent in found] == expected
+        _, tail = spoken.sound_span()
+        assert all(abs(len(spoken.pcm) / spoken.rate - tail - accent.at / spoken.rate) < 0.03 for accent in found)
+
+
 async def test_sound_is_handed_on_while_it_arrives(server: Server, tts: Endpoint) -> None:
     await say(tts, "The first clause sets the level.")
     release = asyncio.Event()
