@@ -3,7 +3,8 @@
     python -m benchmarks._sheets [DIRECTORY]
 
 writes into `benchmarks/out/`, or into DIRECTORY what docs/faces.md shows. Of every built-in character, of the test
-portraits, of a drawing brought along, and of `AVATAR_PORTRAITS` (paths with colons between them).
+portraits, of a drawing brought along, of somebody with a wide open mouth, and of `AVATAR_PORTRAITS` (paths with colons
+between them).
 """
 
 from __future__ import annotations
@@ -49,9 +50,10 @@ POSES = {
     "turned": Coefficients(yaw=-8, pitch=-3, roll=3, jaw=0.3),
 }
 FEW = ("rest", "ah", "oo", "blink")
-"""What docs/faces.md shows at 1024 pixels."""
-MOODS_OF = ("default", "astronaut", "grace_hopper")
-LARGEST = 150_000
+LARGE = ("default", "astronaut", "grace_hopper", "drawing")
+"""These poses of these faces are what docs/faces.md shows at 1024 pixels."""
+MOODS_OF = ("default", "amara", "astronaut")
+LARGEST = 120_000
 """Bytes of a picture in the docs."""
 
 
@@ -84,6 +86,7 @@ def faces(models: FaceModels | None, side: int) -> Iterator[tuple[str, Rig]]:
         return
     pictures = {name: decode(path.read_bytes()) for name, path in portraits().items()}
     pictures["drawing"] = drawn(load_rig("amara"), NEUTRAL, 768)
+    pictures["open"] = drawn(PortraitRig(make(pictures["astronaut"], models)), Coefficients(jaw=0.9), 512)
     for name, rgb in pictures.items():
         yield name, PortraitRig(enlarged(make(rgb, models), side))
 
@@ -150,8 +153,10 @@ def write(directory: Path, *, docs: bool = False) -> None:
     moody: dict[str, Rig] = {}
     for side in SIZES:
         for name, rig in faces(models, side):
-            poses = {n: POSES[n] for n in FEW} if docs and side > 512 else POSES
-            rgb = sheet(rig, side, models, poses)
+            few = docs and side > 512
+            if few and name not in LARGE:
+                continue
+            rgb = sheet(rig, side, models, {n: POSES[n] for n in FEW} if few else POSES)
             (directory / f"{name}-{side}.jpg").write_bytes(light(rgb) if docs else encode(rgb, 92))
             if side == 512 and name in MOODS_OF:
                 moody[name] = rig
