@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from checkpoints.fetch import ENTRIES, HERE, FetchError, fetch
 from tests.absent import absent
+
+settings.register_profile("any machine", deadline=None)  # a busy one may take a second for what takes a millisecond
+settings.load_profile("any machine")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -143,7 +143,8 @@ class _PyavEncoder:
 
 def level_dbov(pcm: Pcm) -> int:
     """The level of a packet in −dBov, 0 (loudest) to 127 (RFC 6464 §3)."""
-    power = float(np.mean(np.square(pcm.astype(np.float32) / 32768.0)))
+    loudness = pcm.astype(np.float32)
+    power = float(np.dot(loudness, loudness)) / (len(pcm) * 32768.0**2)
     return 127 if power < 1e-12 else min(127, max(0, round(-10 * float(np.log10(power)))))
 
 

@@ -18,7 +18,6 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from aiortc import clock as aiortc_clock
 from aiortc import rtp
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters, RTCRtpSendParameters
 from aiortc.rtcrtpsender import RTCRtpSender
@@ -226,11 +225,12 @@ class MediaSender(RTCRtpSender):
     async def _send_packet(self, packet: Any) -> int:
         """Returns the bytes that were sent."""
         # Also of a retransmission the time of *this* sending: an old one would look like a delay of the network.
-        packet.extensions.abs_send_time = (aiortc_clock.current_ntp_time() >> 14) & 0xFFFFFF
+        # Receivers take differences, so any clock will do; seconds with 6 and 18 bits.
+        now = time.monotonic()
+        packet.extensions.abs_send_time = int(now * (1 << 18)) & 0xFFFFFF
         if self._numbered:
             packet.extensions.transport_sequence_number = self._path.number()
         data = packet.serialize(self._extensions)
-        now = time.monotonic()
         if self._numbered:
             self._path.sent(len(data), now, self._fate(packet))
         self.meter.add(now, len(data))

@@ -185,7 +185,7 @@ class Vp9Encoder(Encoder):
             return libvpx.LibvpxVp9(width, height, bitrate)
         options = {
             "deadline": "realtime",
-            "speed": str(libvpx.speed(width, height)),
+            "speed": str(libvpx.VP9_SPEED),
             "lag-in-frames": "0",
             "aq-mode": "3",
             "row-mt": "1",
