@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import shutil
+import sys
 import urllib.request
 from typing import Any
 
@@ -19,7 +20,7 @@ from . import Skipped, at_least, at_most
 from ._duplex import RATE, TICK, Pcm, Person, calling, clip, spoken
 from ._server import QUICK, serving
 
-BARS = {"ended_turns": at_most(3), "words_lost": at_most(0), "real_words_heard": at_least(4)}
+BARS = {"ended_turns": at_most(3), "words_lost": at_most(0), "real_words_heard": at_least(4), "broken": at_most(2)}
 EVENTS = 3 if QUICK else 25
 """Of each kind."""
 TEXT = (
@@ -109,33 +110,46 @@ async def _speaking(person: Person) -> float:
     return since
 
 
+async def _event(person: Person, kind: str, event: int, rng: np.random.Generator, wait_s: float) -> list[str]:
+    """One noise over the story; what was told of it."""
+    await _speaking(person)
+    await asyncio.sleep(wait_s)
+    mark = len(person.told)
+    if kind == "echo":
+        speaker = Loudspeaker(person, rng)
+        person.echo = speaker
+        await speaker.over.wait()
+    else:
+        noise = {"cough": cough, "click": click}.get(kind)
+        word = LISTENING[event % len(LISTENING)]
+        await person.say(noise(rng) if noise else await asyncio.to_thread(spoken, VOICES[event % 2], *word))
+        await person.finished()
+    await asyncio.sleep(2.2)
+    return [data["t"] for _, data in person.told[mark:]]
+
+
 async def _measure(url: str) -> dict[str, Any]:
     figures: dict[str, Any] = {}
-    ended = lost = 0
+    ended = lost = broken = 0
     choice = random.Random(1)
     rng = np.random.default_rng(1)
     async with calling(url) as person:
         for kind in ("cough", "click", "listening", "echo"):
             stopped = holds = 0
             for event in range(EVENTS):
-                await _speaking(person)
-                await asyncio.sleep(choice.uniform(0.1, 0.6))
-                mark = len(person.told)
-                if kind == "echo":
-                    speaker = Loudspeaker(person, rng)
-                    person.echo = speaker
-                    await speaker.over.wait()
-                else:
-                    word = LISTENING[event % len(LISTENING)]
-                    noise = {"cough": cough, "click": click}.get(kind)
-                    await person.say(noise(rng) if noise else spoken(VOICES[event % 2], *word))
-                    await person.finished()
-                await asyncio.sleep(2.2)
-                since = [data["t"] for _, data in person.told[mark:]]
-                stopped += "interrupted" in since
-                holds += "held" in since
-                if "interrupted" in since:  # whatever it answers is not the story
+                wait_s = choice.uniform(0.1, 0.6)
+                try:
+                    told = await _event(person, kind, event, rng, wait_s)
+                except TimeoutError:  # the story did not begin: this one is lost, and told
+                    broken += 1
+                    continue
+                stopped += "interrupted" in told
+                holds += "held" in told
+                if "interrupted" in told:  # whatever it answers is not the story
                     await hush(url, person)
+                print(
+                    f"alarms: {kind} {event + 1}/{EVENTS}, ended {stopped}, held {holds}", file=sys.stderr, flush=True
+                )
             figures[f"{kind}_ended_turns"] = stopped
             figures[f"{kind}_paused_turns"] = holds
             ended += stopped
@@ -152,7 +166,8 @@ async def _measure(url: str) -> dict[str, Any]:
             await asyncio.sleep(2.2)
             heard += "interrupted" in [data["t"] for _, data in person.told[mark:]]
             await hush(url, person)
-    return figures | {"events": 4 * EVENTS, "ended_turns": ended, "words_lost": lost, "real_words_heard": heard}
+    figures |= {"events": 4 * EVENTS - broken, "broken": broken}
+    return figures | {"ended_turns": ended, "words_lost": lost, "real_words_heard": heard}
 
 
 async def hush(url: str, person: Person) -> None:

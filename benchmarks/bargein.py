@@ -104,7 +104,8 @@ class Trial:
     afterwards: int = 0
     """Sound of the old turn came after it was silent."""
     seen: int | None = None
-    """Bright pictures that came after it was silent; None with another face than the pattern."""
+    """Bright pictures that came after it was silent; None with another face than the pattern, and where none was bright
+    before: that would be no witness."""
     words_off: int | None = None
     """None where the turn was not interrupted."""
     broken: str = ""
@@ -189,8 +190,9 @@ class Bench:
             rest = person.received(stop + FADED_S, again)
             result.afterwards = int(first_audible(rest) is not None)
             if self.face == "pattern":
-                late = [p for p in list(person.seen) if stop + SEEN_S <= p.arrived < again]
-                result.seen = sum(1 for p in late if brightness(p) > BRIGHT)
+                bright = [p.arrived for p in list(person.seen) if p.arrived < again and brightness(p) > BRIGHT]
+                if any(began < at < stop + SEEN_S for at in bright):
+                    result.seen = sum(1 for at in bright if at >= stop + SEEN_S)
             result.words_off = self._words_off(began, stop, cut[0]["heard_text"])
         result.mouth_ms = await asyncio.to_thread(self._mouth_ms, onset, again)
         await hush(self.url, person)
