@@ -155,7 +155,13 @@ class Conversation:
             return Reply(self._engines.llm.reply(messages, max_tokens=REPLY_TOKENS), ClauseSplitter(turn_id, language))
 
         tts, voice = self._engines.tts, self._session.tunables.voice
-        self._draft = heard, Draft(heard.guess, think, lambda clause: tts.speak(clause, voice), self._ledger)
+
+        def say(clause: Clause) -> AsyncIterator[AudioChunk]:
+            draft.from_memory |= clause.index == 0 and tts.holds(clause, voice)
+            return tts.speak(clause, voice)
+
+        draft = Draft(heard.guess, think, say, self._ledger)
+        self._draft = heard, draft
 
     def think_again(self) -> None:
         """What was worked out ahead is not wanted."""
@@ -311,7 +317,10 @@ class Conversation:
 
         def speak_clause(clause: Clause) -> AsyncIterator[AudioChunk]:
             if isinstance(reply, Draft) and clause.index == 0:
-                return reply.sound(clause)
+                sound = reply.sound(clause)
+                if reply.from_memory:
+                    self._cached(turn, "tts")
+                return sound
             if tts.holds(clause, voice):
                 self._cached(turn, "tts")
             return tts.speak(clause, voice)

@@ -188,6 +188,8 @@ class Draft:
         self._sound: Ahead[AudioChunk] | None = None
         self._heard: float | None = None
         self._error: EngineError | None = None
+        self.from_memory = False
+        """The first clause's sound was in memory."""
         self._claimed = False
         self._counted = 0
         self._text = ""

@@ -61,6 +61,8 @@ class Listener:
         """The running utterance began while a turn was running."""
         self._doubts: list[_Doubt] = []
         """Of all utterances whose verdict is open."""
+        self._undecided: list[Recognition] = []
+        """Utterances over the avatar's voice that have ended and whose words are not known yet, oldest first."""
         self._partials = False
         """The recogniser has told words before an utterance ended."""
         self._origin = math.inf
@@ -149,6 +151,8 @@ class Listener:
                     if doubt is not None:
                         self._settle(doubt, "")
                     return
+                if self._undecided:  # the recogniser is late: both are answered as one, in their order
+                    heard.follow(self._undecided.pop())
                 ended, noticed = self._moment(utterance.speech_end), self._moment(at)
                 spoken_s = max(0.0, ended - self._onset)
                 request = Request(
@@ -157,6 +161,7 @@ class Listener:
                 if doubt is None or doubt.judge.verdict is Verdict.REAL:
                     await self._ask(request)
                 else:
+                    self._undecided.append(heard)
                     group.create_task(self._decide(doubt, heard, request), name="barge-in")
 
     def _advise(self, ears: Ears, pause: SpeechPaused, voice: float | None, words: float) -> None:
@@ -170,16 +175,25 @@ class Listener:
             await judge.close()
 
     async def _decide(self, doubt: _Doubt, heard: Recognition, request: Request) -> None:
-        """Whether a voice over the avatar's was an interruption, by all of its words."""
+        """Whether a voice over the avatar's was an interruption, by all of its words. They may come late: when the
+        user has said more since, that goes on from here, and is what asks for a turn."""
         session, text = self._session, ""
         try:
             text = await heard.text()
         except EngineError as error:
             session.outbox(Notice(error.message))
         except BaseException:
-            await heard.close()
+            if heard in self._undecided:
+                await heard.close()
             raise
-        if self._settle(doubt, text):
+        real, alone = self._settle(doubt, text), heard in self._undecided
+        if alone:
+            self._undecided.remove(heard)
+        if not real:
+            heard.disregard()
+        if not alone:
+            return
+        if real:
             await self._ask(request)
         else:
             await heard.close()

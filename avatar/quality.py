@@ -70,6 +70,14 @@ class Alarm:
     """False: the alarm is over."""
     why: str = ""
 
+    @property
+    def sentence(self) -> str:
+        """For the log."""
+        place = "beyond" if self.raised else "within"
+        return f"{self.figure} is {self.value:g}, {place} {self.limit:g}" + (
+            f": {self.why}" if self.raised else " again"
+        )
+
 
 def client_digest(raw: Any) -> dict[str, float]:
     """What a client posts, flat and checked: `{rtt_ms, offset_ms, video: {…}, audio: {…}}` with numbers or null. Names

@@ -22,14 +22,19 @@ class Recognition:
         self._earlier = earlier
         self._final: asyncio.Task[str] | None = None
         self.revision: int = 0 if earlier is None else earlier.revision + 1
-        """How often the user has gone on after the turn was thought over."""
+        """How often the user has gone on after a text of theirs was told."""
+        self._void = False
         self.shown = ""
         """The newest text that is known."""
 
     def follow(self, earlier: Recognition) -> None:
         """This utterance goes on where `earlier` only seemed to end."""
         self._earlier = earlier
-        self.revision = earlier.revision + 1
+        self.revision = earlier.revision + (1 if earlier.shown else 0)
+
+    def disregard(self) -> None:
+        """Nobody was meant by it: what follows does not begin with its words."""
+        self._void = True
 
     async def feed(self, chunk: AudioChunk) -> str | None:
         """The newest partial text where it changed. Raises `EngineError`."""
@@ -58,7 +63,7 @@ class Recognition:
             if not before:
                 raise
             own = ""
-        self.shown = join(before, own)
+        self.shown = before if self._void else join(before, own)
         return self.shown
 
     async def close(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import time
 from collections import deque
@@ -277,9 +278,7 @@ class Session:
         self.last_activity = time.monotonic()
         self.turns.append(record)
         self._on_turn(record)
-        log.info(
-            "session %s turn %s: %s", self.id, turn.id, {k: v for k, v in record.items() if not k.endswith("_text")}
-        )
+        log.info("session %s turn: %s", self.id, json.dumps(record, ensure_ascii=False))
 
     # -- the output of playout -------------------------------------------------------------------------------------
 
@@ -338,12 +337,7 @@ class Session:
             if self.presence.state != "connected" or self.peer is None:
                 continue
             for alarm in self.quality.sample(time.monotonic() - self.created, self.peer.stats()):
-                log.log(
-                    logging.WARNING if alarm.raised else logging.INFO,
-                    "session %s: %s is %g, %s %g%s",
-                    *(self.id, alarm.figure, alarm.value, "beyond" if alarm.raised else "within", alarm.limit),
-                    f": {alarm.why}" if alarm.raised else " again",
-                )
+                log.log(logging.WARNING if alarm.raised else logging.INFO, "session %s: %s", self.id, alarm.sentence)
                 self._on_alarm(alarm)
                 self.outbox(QualityAlarm(alarm.figure, alarm.value, alarm.limit, alarm.raised))
 

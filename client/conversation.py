@@ -92,7 +92,8 @@ class Conversation:
                 self.bot_ready = True
             case "bot-started-speaking":
                 self.speaking = True
-                self.started = now
+                if self.started is None:  # else it goes on after it was held: it began before
+                    self.started = now
             case "bot-stopped-speaking":
                 self.speaking = False
             case "error" | "error-response":

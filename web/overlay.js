@@ -16,12 +16,14 @@ export const STAGES = [
 
 /**
  * The stages of a `turn` message as lengths: [{stage, from_ms, ms}], in the order in which they were reached. Stages
- * overlap when work was begun ahead of its turn; what was ready before its predecessor has no length of its own.
+ * overlap when work was begun ahead of its turn; what was ready before its predecessor has no length of its own, and
+ * what came after the first sound (the model's answer behind a "one moment") was no part of the wait for it.
  */
 export function waterfall(turn) {
   const marks = turn.marks ?? turn;
+  const sent = typeof marks.first_sent === "number" ? marks.first_sent : Infinity;
   let from = 0;
-  return STAGES.filter((stage) => typeof marks[stage] === "number").map((stage) => {
+  return STAGES.filter((stage) => typeof marks[stage] === "number" && marks[stage] <= sent).map((stage) => {
     const row = { stage, from_ms: from, ms: Math.max(0, marks[stage] - from) };
     from = Math.max(from, marks[stage]);
     return row;

@@ -29,6 +29,7 @@ class Server:
     process: subprocess.Popen[str]
     url: str
     environ: dict[str, str]
+    log: Path
 
     def kill(self) -> None:
         self.process.kill()
@@ -50,7 +51,7 @@ def start(directory: Path, *flags: str) -> Server:
         assert process.poll() is None, (directory / "server.log").read_text()
         assert time.monotonic() < deadline, (directory / "server.log").read_text()
         time.sleep(0.1)
-    return Server(process, url, environ)
+    return Server(process, url, environ, directory / "server.log")
 
 
 @pytest.fixture(scope="session")

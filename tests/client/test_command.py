@@ -9,6 +9,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,6 +65,41 @@ def test_a_text_is_spoken_into_an_mp4(client: Client, tmp_path: Path) -> None:
     assert np.abs(film.tracks[0].astype(int)).max() > 3000
 
 
+STAGES = (
+    "endpoint",
+    "stt_final",
+    "llm_first_token",
+    "first_clause",
+    "tts_first_audio",
+    "face_first_frame",
+    "first_sent",
+)
+
+
+def check_waterfall(turn: dict[str, Any], server: Server) -> None:
+    """The report, the log and the metrics tell the same of the one spoken turn that this server has had."""
+    assert {"turn_id", "user_text", "reply_text", "heard_text", "interrupted", "cached", "engines"} <= set(turn)
+    assert set(turn["engines"]) == {"stt", "llm", "tts", "face"}
+    times = [turn[stage] for stage in STAGES]
+    assert times == sorted(times) and times[0] > 0, "each stage follows the one before it"
+    received = turn.pop("first_audio_received_ms")
+    assert received >= turn["first_sent"]
+    lines = [line.split(" turn: ", 1)[1] for line in server.log.read_text().splitlines() if " turn: {" in line]
+    assert turn in [json.loads(line) for line in lines], "the log has the same record"
+    counted = metrics(server)
+    for stage in STAGES:
+        spoken = [r[stage] for r in map(json.loads, lines) if r[stage] is not None]
+        assert counted[f'avatar_turn_stage_seconds_count{{stage="{stage}"}}'] == len(spoken)
+        total = counted[f'avatar_turn_stage_seconds_sum{{stage="{stage}"}}']
+        assert total == pytest.approx(sum(spoken) / 1000, abs=0.001)
+
+
+def metrics(server: Server) -> dict[str, float]:
+    with urllib.request.urlopen(f"{server.url}/metrics") as response:
+        rows = [line.rsplit(" ", 1) for line in response.read().decode().splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, value in rows}
+
+
 def test_a_spoken_question_is_answered_and_both_voices_are_recorded(client: Client, tmp_path: Path) -> None:
     ended = client.run("--mic_path", QUESTION, "--output", tmp_path / "talk.webm", "--report", tmp_path / "r.json")
     assert ended.code == 0, ended.err
@@ -71,7 +107,7 @@ def test_a_spoken_question_is_answered_and_both_voices_are_recorded(client: Clie
     (turn,) = report["turns"]
     assert turn["user_text"]
     assert turn["reply_text"]
-    assert turn["endpoint"] is not None
+    check_waterfall(turn, client.server)
     voice, microphone = watch(tmp_path / "talk.webm").tracks
     original = sound(QUESTION)
     assert len(microphone) == pytest.approx(len(voice), abs=RATE // 20)

@@ -63,13 +63,40 @@ async def test_who_goes_on_is_understood_as_one() -> None:
     later.follow(earlier)
     first.may.set()
     second.may.set()
-    assert later.revision == 1 and earlier.revision == 0
+    assert later.revision == earlier.revision == 0, "nothing of it was told: there is no text to replace"
     assert await later.guess() == "what is the time"
     assert await later.feed(CHUNK) == "what is the time"
     assert await later.text() == "what is the time"
     assert first.finished == second.finished == 1
     await later.close()
     assert first.closed and second.closed
+
+
+async def test_a_text_that_was_told_is_replaced() -> None:
+    first, second = Scripted("what is"), Scripted("the time")
+    earlier, later = Recognition(first), Recognition(second)
+    await earlier.feed(CHUNK)
+    later.follow(earlier)
+    assert later.revision == 1
+
+
+async def test_what_was_meant_for_nobody_begins_no_line() -> None:
+    first, second = Scripted("uh-huh"), Scripted("what is the time")
+    earlier, later = Recognition(first), Recognition(second)
+    later.follow(earlier)
+
+    async def judge() -> None:
+        if await earlier.text() == "uh-huh":
+            earlier.disregard()
+
+    judging = asyncio.create_task(judge())
+    asking = asyncio.create_task(later.text())
+    second.may.set()
+    await asyncio.sleep(0)
+    first.may.set()
+    assert await asking == "what is the time"
+    await judging
+    await later.close()
 
 
 async def test_a_second_part_that_was_nothing_leaves_the_first() -> None:

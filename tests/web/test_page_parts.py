@@ -20,6 +20,9 @@ async def test_the_waterfall_of_stages_that_overlap(visit: Visit, server: Server
         ("first_sent", 450, 50),
     ]
     assert await page.evaluate(work, {"endpoint": None}) == []
+    # "One moment" was heard before the model had answered: the wait ended there.
+    rows = await page.evaluate(work, {"endpoint": 300, "llm_first_token": 9000, "first_sent": 5200})
+    assert [row["stage"] for row in rows] == ["endpoint", "first_sent"] and sum(row["ms"] for row in rows) == 5200
 
 
 async def test_figures_are_taken_over_the_time_between_two_readings(visit: Visit, server: Server) -> None:
