@@ -3,12 +3,14 @@
 Every motion is a smooth field over the picture, linear in the coefficients, one for what belongs to the upper lip and
 one for what belongs to the lower. The two agree everywhere but between the corners, where the mouth is cut along the
 line between the lips. A picture is drawn by asking, for each pixel, where it came from under either field (the inverse,
-found by fixed-point iteration on a coarse grid); what lies beyond both lips is the inside of the mouth.
+found by fixed-point iteration on a coarse grid); what lies beyond both lips is the inside of the mouth. Lips and head
+are moved in one go (`puppet.warp`): only where the lips meet is a picture drawn of each and the two are composed.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,7 +19,6 @@ import numpy.typing as npt
 from .anatomy import LINE_X, Floats, Mouth, smoothstep
 from .coefficients import Coefficients
 from .oral import Oral
-from .scratch import Scratch
 
 Bgr = npt.NDArray[np.uint8]
 
@@ -27,6 +28,12 @@ _MIN_STEP = 5
 """Pixels between nodes at least: small pictures need fewer."""
 _ROUNDS = 5
 """Of the fixed-point iteration. Each leaves a third of the error; the first error is at most one half width."""
+_GUARD = 4
+"""Rows of nodes between the two lips' grids: fields fade out towards them."""
+_DENSER = 2
+"""Nodes of what is known of the picture at rest for each of a grid's, a side: lines between lips are not straight."""
+_JOIN = 0.03
+"""Half the thickness of the line between closed lips, in half widths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,30 +172,35 @@ def _fields(mouth: Mouth, x: Floats, y: Floats) -> tuple[Floats, Floats]:
     return np.stack(upper).astype(np.float32), np.stack(lower).astype(np.float32)
 
 
-def _inverse(field: Floats, here: Floats) -> Floats:
-    """Where each node's content came from, in nodes, for a displacement `field` of shape (h, w, 2) in nodes; `here`
-    are the nodes' own coordinates."""
-    source = here - field
-    for _ in range(_ROUNDS):
-        source = here - cv2.remap(field, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(source, np.float32)
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """Where the nodes of a mouth's grid come from in one pose."""
+
+    shifts: Floats
+    """Shape (rows, columns, 4), pixels of the picture, x and y: from where a node's content came to the node itself, if
+    it belongs to the upper lip, and if it belongs to the lower."""
+    places: Floats
+    """Shape (rows, columns, 3): how deep that content lay within the upper lip's side of the cut and within the lower
+    lip's, in pixels drawn; and how far from the corners, inwards, in half widths."""
 
 
 class Lips:
-    """The lower face of one picture. Never changes; `draw` may be called from several threads."""
+    """The lower face of one picture. Never changes; may be used by several threads."""
 
-    def __init__(self, mouth: Mouth, picture: Bgr) -> None:
-        """`picture` is the portrait, `mouth` its mouth in pixels of it."""
+    def __init__(self, mouth: Mouth, picture: Bgr, fine: float) -> None:
+        """`picture` is the portrait, `mouth` its mouth in pixels of it; `fine` are its pixels in one drawn."""
         self._mouth = mouth
-        self._picture = picture
-        self._step = max(_MIN_STEP, round(mouth.frame.half / _NODES))
+        self._fine = np.float32(fine)
+        self._half = np.float32(mouth.frame.half / fine)
+        """Of the mouth's width, in pixels drawn."""
+        self.step = max(_MIN_STEP, round(mouth.frame.half / _NODES))
+        """Pixels of the picture between nodes."""
         height, width = picture.shape[:2]
         corners = mouth.frame.pixels([(x, y) for x in (-2.5, 2.5) for y in (-1.7, 1.85 * mouth.chin)])
         low = np.clip(np.floor(corners.min(0)).astype(int), 0, None)
         high = np.minimum(np.ceil(corners.max(0)).astype(int), (width, height))
-        columns, rows = (high - low) // self._step
-        step = self._step
-        self._corner = low.astype(np.float32)
+        columns, rows = (high - low) // self.step
+        step = self.step
         self.box = (
             int(low[0]) + step,
             int(low[1]) + step,
@@ -196,21 +208,37 @@ class Lips:
             int(low[1] + (rows - 1) * step),
         )
         """x0, y0, x1, y1 of the part of the picture that moves. The grid has a cell more on every side."""
+        # Nodes are the middles of square cells: node n is pixel (n + 0.5) · step + low − 0.5.
+        self._start = (low.astype(np.float32) + np.float32(0.5 * step - 0.5)).astype(np.float32)
         nodes = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), -1).astype(np.float32)
-        self._here = nodes
-        self._local = mouth.frame.local(self._pixels(nodes))
-        upper, lower = _fields(mouth, self._local[..., 0], self._local[..., 1])
-        axes = np.stack([mouth.frame.across, mouth.frame.down]) * np.float32(mouth.frame.half / self._step)
+        local = mouth.frame.local(nodes * np.float32(step) + self._start)
+        axes = np.stack([mouth.frame.across, mouth.frame.down]) * np.float32(mouth.frame.half / step)
         # The fields end within the box, so that the part fits into its picture without a seam.
         fade = self._fade(int(columns), int(rows), (width, height))
-        self._fields = np.stack([(f @ axes) * fade[..., None] for f in (upper, lower)])
-        self._shape = (2, int(rows), int(columns), 2)
-        self._fields = self._fields.reshape(2, len(upper), -1)
+        fields = [(f @ axes) * fade[..., None] for f in _fields(mouth, local[..., 0], local[..., 1])]
+        # Both lips are traced at once, one grid below the other, apart from each other by rows that both repeat.
+        guard = ((0, 0), (_GUARD, _GUARD), (0, 0), (0, 0))
+        both = np.concatenate([np.pad(f, guard, mode="edge") for f in fields], axis=1)
+        self._rows, self._shape = int(rows), both.shape[1:]
+        self._fields = np.ascontiguousarray(both.reshape(len(both), -1), np.float32)
+        self._here = np.stack(np.meshgrid(np.arange(columns), np.arange(both.shape[1])), -1).astype(np.float32)
+        self._places = np.concatenate([self._known(int(columns), int(rows), low, side) for side in (-1, 1)])
         self._oral = Oral(mouth, picture)
 
-    def _pixels(self, nodes: Floats) -> Floats:
-        """Pixels of the picture at node coordinates: nodes are the middles of square cells."""
-        return np.asarray((nodes + np.float32(0.5)) * np.float32(self._step) + self._corner - np.float32(0.5))
+    def _known(self, columns: int, rows: int, low: Any, side: int) -> Floats:
+        """What `Motion.places` tells of one lip's content, of the picture at rest: depth and distance from the corners,
+        at `_DENSER` times the nodes, with the guard's rows."""
+        place = [(np.arange(n * _DENSER, dtype=np.float32) + 0.5) / _DENSER for n in (columns, rows + 2 * _GUARD)]
+        place[1] -= _GUARD
+        pixels = np.stack(np.meshgrid(*place), -1) * np.float32(self.step) + low - np.float32(0.5)
+        local = self._mouth.frame.local(pixels)
+        x, y = local[..., 0], local[..., 1]
+        line = self._mouth.upper if side < 0 else self._mouth.lower
+        depth = (y - np.interp(x, LINE_X, line).astype(np.float32)) * side
+        if side > 0:
+            # Beyond the corners there is no cut: the lower side reaches over the upper, and both show the same.
+            depth = depth + np.maximum(np.abs(x) - 1, 0)
+        return np.stack([depth * self._half, 1 - np.abs(x)], -1).astype(np.float32)
 
     def _fade(self, columns: int, rows: int, size: tuple[int, int]) -> Floats:
         """1 inside, 0 at the box's edges where the picture goes on beyond them."""
@@ -222,83 +250,70 @@ class Lips:
             return rising * falling
 
         x0, y0, x1, y1 = self.box
-        step = self._step
+        step = self.step
         across = ramp(columns, x0 > step, x1 < size[0] - 2 * step)
         down = ramp(rows, y0 > step, y1 < size[1] - 2 * step)
         return np.asarray(down[:, None] * across[None], np.float32)
 
-    def draw(self, shape: Shape, scratch: Scratch) -> Bgr:
-        """What the picture's `box` shows, in `scratch`."""
-        upper_field, lower_field = (shape.weights() @ f for f in self._fields)
-        upper, upper_depth, cut = self._traced(upper_field.reshape(self._shape[1:]), self._mouth.upper, -1)
-        lower, lower_depth, _ = self._traced(lower_field.reshape(self._shape[1:]), self._mouth.lower, 1)
-        # Above the first of these rows of nodes all is the upper lip's side, below the last all is the lower's.
-        # (A chin at the picture's edge may leave no row below.)
-        crossed = np.flatnonzero((upper_depth < 2).any(1)), np.flatnonzero((lower_depth < 2).any(1))
-        first = max(0, int(crossed[0][0]) - 2) if len(crossed[0]) else len(lower) - 1
-        last = min(len(lower), int(crossed[1][-1]) + 3) if len(crossed[1]) else first + 1
-        step = self._step
-        whole = scratch.take("lips", (self._shape[1] * step, self._shape[2] * step, 3), np.uint8)
-        y0, y1 = first * step, last * step
-        self._see(upper, (0, first), whole[:y0], scratch)
-        self._see(lower, (last, len(lower)), whole[y1:], scratch)
-        # Between them both lips, and what is seen between those.
-        rows = first, last
-        over, under = (scratch.take(name, (y1 - y0, *whole.shape[1:]), np.uint8) for name in ("upper lip", "lower lip"))
-        self._see(upper, rows, over, scratch)
-        self._see(lower, rows, under, scratch)
-        over_depth = self._fine(upper_depth, rows, "upper depth", scratch)
-        under_depth = self._fine(lower_depth, rows, "lower depth", scratch)
-        cover = np.clip(over_depth + 0.5, 0, 1)
+    def trace(self, shape: Shape) -> Motion:
+        """Where everything comes from for lips of that shape."""
+        field = (shape.weights() @ self._fields).reshape(self._shape)
+        source = self._here - field
+        for _ in range(_ROUNDS):
+            source = self._here - cv2.remap(field, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        dense = source * np.float32(_DENSER)
+        dense += np.float32((_DENSER - 1) / 2)
+        places = cv2.remap(self._places, dense, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        source -= self._here
+        source *= np.float32(self.step)
+        upper, lower = (slice(start, start + self._rows) for start in (_GUARD, self._rows + 3 * _GUARD))
+        shifts = np.concatenate([source[upper], source[lower]], 2)
+        return Motion(shifts, np.dstack([places[upper, :, 0], places[lower]]))
+
+    def over(self, motion: Motion, pixels: Floats) -> tuple[Floats, Floats]:
+        """`motion` at other nodes, that show the picture's `pixels`, shape (h, w, 2), where the lips hold still."""
+        where = pixels - self._start
+        where *= np.float32(1 / self.step)
+        shifts, places = (
+            cv2.remap(field, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            for field in (motion.shifts, motion.places)
+        )
+        return shifts, places
+
+    def compose(self, shape: Shape, lips: tuple[Bgr, Bgr], places: Floats, view: Floats) -> Bgr:
+        """A part of the drawn picture in which the lips meet. `lips`: the part as it looks if all of it is the upper
+        lip's, and the lower's; `places` as `Motion.places`, shape (h, w, 3); `view`, 2 × 3: the part's pixels to the
+        picture's."""
+        over, under = lips
+        over_depth, under_depth = places[..., 0], places[..., 1]
+        cover = np.clip(over_depth + np.float32(0.5), 0, 1)
         # The lower lip reaches a little under the upper one, so that nothing shines through where they touch.
-        inside = 1 - np.clip(under_depth + 1.7, 0, 1)
-        if self._mouth.is_open:
-            self._join(shape, over, over_depth, cut[first:last])
-            self._join(shape, under, under_depth, cut[first:last])
-        hole = (1 - cover) * inside
+        inside = 1 - np.clip(under_depth + np.float32(1.7), 0, 1)
+        hole = (over_depth < 0.5) & (inside > 0)
         xs, ys = np.flatnonzero(hole.any(0)), np.flatnonzero(hole.any(1))
         if len(xs):
             part = slice(ys[0], ys[-1] + 1), slice(xs[0], xs[-1] + 1)
-            corner = (int(self._corner[0] + xs[0]), int(self._corner[1] + y0 + ys[0]))
-            light = self._oral.draw(corner, shape, -over_depth[part], -under_depth[part])
+            here = view.copy()
+            here[:, 2] += view[:, :2] @ (xs[0], ys[0])
+            light = self._oral.draw(here, shape, -over_depth[part] / self._half, -under_depth[part] / self._half)
             open_ = np.ascontiguousarray(inside[part])
             under[part] = cv2.blendLinear(light, np.ascontiguousarray(under[part]), open_, 1 - open_)
-        cv2.blendLinear(over, under, cover, 1 - cover, dst=whole[y0:y1])
-        return whole[step:-step, step:-step]
+        seen = cv2.blendLinear(over, under, cover, 1 - cover)
+        strength = self._joined(shape)
+        if strength > 0:
+            near = np.exp(-((np.maximum(over_depth, under_depth) / (_JOIN * self._half)) ** 2))
+            near *= strength * smoothstep(-0.02, 0.15, places[..., 2])
+            seen = (seen * (1 - near)[..., None]).astype(np.uint8)
+        return np.asarray(seen, np.uint8)
 
-    def _traced(self, field: Floats, line: Floats, side: int) -> tuple[Floats, Floats, Floats]:
-        """Where the nodes' content came from, in pixels of the picture; how deep it lay within its lip's side of the
-        cut, in pixels; and how far from the corners, inwards, in half widths."""
-        source = _inverse(field, self._here)
-        local = cv2.remap(self._local, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        x, y = local[..., 0], local[..., 1]
-        depth = (y - np.interp(x, LINE_X, line).astype(np.float32)) * side
-        if side > 0:
-            # Beyond the corners there is no cut: the lower side reaches over the upper, and both show the same.
-            depth = depth + np.maximum(np.abs(x) - 1, 0)
-        return self._pixels(source), depth * np.float32(self._mouth.frame.half), 1 - np.abs(x)
+    def reach(self, shape: Shape) -> float:
+        """How deep within a lip, in pixels drawn, the other lip or what lies between them changes the picture."""
+        return float(2.5 * _JOIN * self._half) if self._joined(shape) else 1.0
 
-    def _fine(self, nodes: Floats, rows: tuple[int, int], name: str, scratch: Scratch) -> Floats:
-        """Values of the nodes in `rows` (first, one past the last) at full resolution."""
-        # With a row of nodes more on either side: a row's pixels lie between it and the next.
-        low, high = max(0, rows[0] - 1), min(len(nodes), rows[1] + 1)
-        step = self._step
-        full = scratch.take(name, ((high - low) * step, nodes.shape[1] * step, *nodes.shape[2:]), np.float32)
-        cv2.resize(nodes[low:high], full.shape[1::-1], dst=full, interpolation=cv2.INTER_LINEAR)
-        return full[(rows[0] - low) * step : (rows[1] - low) * step]
-
-    def _see(self, sources: Floats, rows: tuple[int, int], into: Bgr, scratch: Scratch) -> None:
-        """Draws the picture where it came from `sources`."""
-        if rows[0] < rows[1]:
-            where = self._fine(sources, rows, "lips' sources", scratch)
-            cv2.remap(self._picture, where, None, cv2.INTER_LINEAR, dst=into, borderMode=cv2.BORDER_REPLICATE)
-
-    def _join(self, shape: Shape, lip: Bgr, depth: Floats, cut: Floats) -> None:
+    def _joined(self, shape: Shape) -> float:
         """Where lips that the picture shows open are closed, the line between them: a soft shadow in which they meet.
-        `cut` is how far a node's content lay from the corners, inwards."""
-        apart = shape.part + shape.upper - shape.lower
-        strength = 0.35 * (1 - float(smoothstep(0.0, 0.10, apart)))
-        if strength > 0.01:
-            near = np.exp(-((depth / (0.03 * np.float32(self._mouth.frame.half))) ** 2))
-            near *= cv2.resize(smoothstep(-0.02, 0.15, cut), depth.shape[::-1], interpolation=cv2.INTER_LINEAR)
-            lip[:] = lip * (1 - strength * near)[..., None]
+        Its strength, 0 to 1."""
+        if not self._mouth.is_open:
+            return 0.0
+        strength = 0.35 * (1 - float(smoothstep(0.0, 0.10, shape.part + shape.upper - shape.lower)))
+        return strength if strength > 0.01 else 0.0

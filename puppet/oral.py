@@ -39,10 +39,10 @@ class Oral:
     def __init__(self, mouth: Mouth, picture: Bgr) -> None:
         frame = mouth.frame
         self._half = np.float32(frame.half)
-        self._down = frame.down
+        self._across, self._down, self._centre = frame.across, frame.down, frame.centre
         corners = frame.pixels([(x, y) for x in (_BOX[0], _BOX[2]) for y in (_BOX[1], _BOX[3])])
         low, high = np.floor(corners.min(0)).astype(int), np.ceil(corners.max(0)).astype(int)
-        self._origin = (int(low[0]), int(low[1]))
+        self._origin = low.astype(np.float64)
         width, height = int(high[0] - low[0]), int(high[1] - low[1])
         grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32) + low
         local = frame.local(grid)
@@ -105,9 +105,8 @@ class Oral:
 
     def _own(self, mouth: Mouth, picture: Bgr) -> tuple[Layer, Layer | None]:
         """What the portrait shows between its lips: what stays with the skull, and what goes with the jaw."""
-        x0, y0 = self._origin
         height, width = self._x.shape
-        shift = np.array([[1, 0, x0], [0, 1, y0]], np.float32)
+        shift = np.column_stack([np.eye(2), self._origin])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         seen = cv2.warpAffine(picture, shift, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
         upper, lower = (np.interp(self._x, LINE_X, line).astype(np.float32) for line in (mouth.upper, mouth.lower))
@@ -128,18 +127,13 @@ class Oral:
         layers = [np.dstack([seen * a[..., None], a]).astype(np.float32) for a in (alpha - jaw, jaw)]
         return layers[0], layers[1] if self._gap > _WIDE_OPEN else None
 
-    def draw(self, corner: tuple[int, int], shape: Shape, below_upper: Floats, above_lower: Floats) -> Bgr:
-        """The inside as seen in the part of the picture whose upper left pixel is `corner`, for lips whose edges are
-        `below_upper` pixels above and `above_lower` pixels below each pixel; both of the part's shape."""
-        height, width = below_upper.shape
-        x0, y0 = corner[0] - self._origin[0], corner[1] - self._origin[1]
-        view = (slice(max(0, y0), y0 + height), slice(max(0, x0), x0 + width))
-        x = self._x[view]
-        if x.shape != below_upper.shape:  # a hole beyond what any pose opens: nothing of it is lit
-            return np.full((height, width, 3), self._cavity, np.uint8)
+    def draw(self, view: Floats, shape: Shape, under: Floats, over: Floats) -> Bgr:
+        """The inside as seen by a part of a drawn picture; `view`, 2 × 3, takes its pixels to the picture's. The edges
+        of the lips are `under` half widths above and `over` half widths below each pixel; both of the part's shape."""
+        height, width = under.shape
+        size = width, height
         opening = shape.opening
         drop = shape.part - 0.62 * self._gap * shape.close
-        under, over = below_upper / self._half, above_lower / self._half
         shadow = (0.45 + 0.55 * smoothstep(0.0, 0.20, under)) * (0.70 + 0.30 * smoothstep(0.0, 0.10, over))
         shadow *= 0.55 + 0.45 * float(smoothstep(0.0, 0.35, opening))
         light = np.empty((height, width, 3), np.float32)
@@ -148,24 +142,27 @@ class Oral:
         shown = np.float32(max(1 - 0.93 * min(1.0, 2.2 * shape.pucker), 0.95 * shape.teeth))
         rise = self._bottom + drop - 0.12 - 0.16 * float(smoothstep(0.2, 0.8, opening))
         rise += min(0.0, self._top + 0.06 - rise) * min(1.0, shape.tongue)
-        _lay(light, self._moved(self._tongue, rise, x0, y0, (width, height)))
+        _lay(light, self._moved(self._tongue, rise, view, size))
         if self._own_lower is not None:
-            _lay(light, self._moved(self._own_lower, drop, x0, y0, (width, height)))
+            _lay(light, self._moved(self._own_lower, drop, view, size))
         else:
             peek = drop + 0.03 - 0.10 * float(smoothstep(0.15, 0.6, opening)) - 0.03 * shape.teeth
-            _lay(light, self._moved(self._lower, peek, x0, y0, (width, height)) * shown)
+            _lay(light, self._moved(self._lower, peek, view, size) * shown)
         light *= np.maximum(shadow * (0.6 + 0.4 * shown), 0.42)[..., None]
-        teeth = self._upper[view].copy()
+        teeth = self._moved(self._upper, 0.0, view, size)
         teeth[..., :3] *= (0.60 + 0.40 * smoothstep(-0.02, 0.09, under))[..., None]
         _lay(light, teeth * shown)
         # The corners lie deep.
+        along = self._across @ view / self._half
+        start = float(along[2] - self._across @ self._centre / self._half)
+        x = along[0] * np.arange(width, dtype=np.float32) + (along[1] * np.arange(height) + start)[:, None]
         light *= (1 - 0.45 * smoothstep(0.6, 1.1, np.abs(x)))[..., None]
         return np.clip(light, 0, 255).astype(np.uint8)
 
-    def _moved(self, layer: Layer, y: float, x0: int, y0: int, size: tuple[int, int]) -> Layer:
-        """The part of `layer` from x0, y0 on after it went down by `y` half widths."""
-        dx, dy = self._down * self._half * np.float32(y)
-        shift = np.array([[1, 0, x0 - dx], [0, 1, y0 - dy]], np.float32)
+    def _moved(self, layer: Layer, y: float, view: Floats, size: tuple[int, int]) -> Layer:
+        """`layer` as seen by `view`, after it went down by `y` half widths."""
+        shift = view.copy()
+        shift[:, 2] -= self._origin + self._down * self._half * np.float32(y)
         return np.asarray(cv2.warpAffine(layer, shift, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP), np.float32)
 
 

@@ -60,17 +60,18 @@ class Turning:
     def __init__(self, portrait: Portrait, anatomy: Anatomy, size: tuple[int, int], source_scale: float) -> None:
         """`size` (width, height) is what is drawn; the picture that it is drawn from is `source_scale` times that."""
         width, height = size
-        self._size = size
-        self._source_scale = np.float32(source_scale)
-        self._step = max(_MIN_STEP, round(max(width, height) / _NODES))
-        columns, rows = -(-width // self._step), -(-height // self._step)
+        self.step = max(_MIN_STEP, round(max(width, height) / _NODES))
+        # Pixels of the picture that is drawn from are `_scale` · node − `_offset`.
+        self._scale = np.float32(self.step * source_scale)
+        self._offset = np.float32(0.5) * self._scale + np.float32(0.5)
+        columns, rows = -(-width // self.step), -(-height // self.step)
         # Nodes are the middles of square cells. A ring of them lies outside the picture, so that every pixel has nodes
         # on all sides: node 1 is the first within.
         columns, rows = columns + 2, rows + 2
         here = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), -1).astype(np.float32)
         self._here = here
         scale = width / portrait.width  # drawn pixels in one of the working size
-        nodes_per_pixel = scale / self._step
+        nodes_per_pixel = scale / self.step
 
         def to_nodes(points: npt.ArrayLike) -> Floats:
             return (np.asarray(points, np.float32) + np.float32(0.5)) * np.float32(nodes_per_pixel) + np.float32(0.5)
@@ -94,7 +95,7 @@ class Turning:
             [(here - to_nodes(frame.centre)) @ frame.across, (here - to_nodes(frame.centre)) @ frame.down], -1
         )
         x, y = local[..., 0] / face, local[..., 1] / face  # face heights from the face's middle; the chin is at y 0.5
-        place = (here - np.float32(0.5)) * np.float32(self._step) / np.array(size, np.float32)  # shares of the picture
+        place = (here - np.float32(0.5)) * np.float32(self.step) / np.array(size, np.float32)  # shares of the picture
         where = place * np.array(portrait.person.shape[::-1], np.float32) - np.float32(0.5)
         person = cv2.remap(portrait.person, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         person = person.astype(np.float32) / 255
@@ -111,8 +112,8 @@ class Turning:
 
         # The head turns about where the neck meets it, a little below the chin and behind the face.
         chin = to_nodes(anatomy.landmarks[CHIN, :2])
-        self._pivot = chin + frame.down * np.float32(0.12 * face)
-        self._pivot_depth = np.float32(0.38 * face)
+        away = here - (chin + frame.down * np.float32(0.12 * face))
+        behind = self._depth - np.float32(0.38 * face)
         brows = np.zeros((rows, columns), np.float32)
         eye_line = np.mean([to_nodes(eye.frame.centre) for eye in anatomy.eyes], axis=0)
         above = (here - eye_line) @ frame.down / face
@@ -120,44 +121,52 @@ class Turning:
             gap = np.linalg.norm(here[:, :, None] - points[list(brow)], axis=3).min(2) / face
             brows = np.maximum(brows, np.exp(-((gap / 0.085) ** 2)))
         brows *= 1 - smoothstep(-0.10, -0.03, above)
-        self._brow = np.asarray(brows[..., None] * (frame.down * np.float32(-_BROW * face)), np.float32)
-        self._width_nodes = width / self._step
+        still = np.zeros((rows, columns), np.float32)
+        # The motion is linear in the entries of the head's rotation, its shift, the breath and the brows.
+        moved = [self._weight * part for part in (away[..., 0], away[..., 1], behind, np.float32(width / self.step))]
+        chest = self._chest * np.float32(-_BREATH * width / self.step)
+        fields = [np.stack(pair, -1) for part in moved for pair in ((part, still), (still, part))]
+        fields += [np.stack((still, chest), -1), brows[..., None] * (frame.down * np.float32(-_BROW * face))]
+        self._fields = np.stack(fields).astype(np.float32).reshape(len(fields), -1)
 
         moving = (self._weight > 0) | (self._chest > 0) | (brows > 1e-3)
         ys, xs = np.flatnonzero(moving.any(1)), np.flatnonzero(moving.any(0))
         low = max(1, int(xs[0]) - 1), max(1, int(ys[0]) - 1)
         high = min(columns - 2, int(xs[-1]) + 1), min(rows - 2, int(ys[-1]) + 1)
         self._part = slice(low[1] - 1, high[1] + 2), slice(low[0] - 1, high[0] + 2)
-        step = self._step
+        step = self.step
         self.box = ((low[0] - 1) * step, (low[1] - 1) * step, min(width, high[0] * step), min(height, high[1] * step))
         """x0, y0, x1, y1: outside it nothing ever moves."""
 
-    def sources(self, c: Coefficients, scratch: Scratch) -> Floats:
-        """Where each pixel of `box` comes from in the picture that is drawn from, shape (h, w, 2), in `scratch`."""
-        here = self._here
-        away = here - self._pivot
-        x, y, z = away[..., 0], away[..., 1], self._depth - self._pivot_depth
+    def nodes(self, c: Coefficients) -> Floats:
+        """Where each node of the grid comes from in the picture that is drawn from, shape (rows, columns, 2)."""
         (sy, cy), (sp, cp), (sr, cr) = (
-            (np.float32(math.sin(math.radians(a))), np.float32(math.cos(math.radians(a))))
-            for a in (c.yaw, c.pitch, c.roll)
+            (math.sin(math.radians(a)), math.cos(math.radians(a))) for a in (c.yaw, c.pitch, c.roll)
         )
-        x1, z1 = x * cy - z * sy, x * sy + z * cy
-        y1 = y * cp - z1 * sp
-        shift_x, shift_y = np.float32(c.tx * self._width_nodes), np.float32(c.ty * self._width_nodes)
-        field = np.empty_like(here)
-        field[..., 0] = self._weight * (x1 * cr - y1 * sr - x + shift_x)
-        field[..., 1] = self._weight * (x1 * sr + y1 * cr - y + shift_y)
-        field[..., 1] -= self._chest * np.float32(c.breath * _BREATH * self._width_nodes)
-        if c.brow:
-            field += self._brow * np.float32(c.brow)
-        source = here - field
+        # Yaw, then pitch, then roll; of each point the part that lies in the picture.
+        first = cy, 0.0, -sy
+        second = -sy * sp, cp, -cy * sp
+        entries = [e for a, b in zip(first, second, strict=True) for e in (a * cr - b * sr, a * sr + b * cr)]
+        entries[0] -= 1
+        entries[3] -= 1
+        weights = np.array([*entries, c.tx, c.ty, c.breath, c.brow], np.float32)
+        field = (weights @ self._fields).reshape(self._here.shape)
+        source = self._here - field
         for _ in range(_ROUNDS):
-            source = here - cv2.remap(field, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        scale = np.float32(self._step) * self._source_scale
-        part = (source[self._part] - np.float32(0.5)) * scale - np.float32(0.5)
-        step = self._step
-        height, width = part.shape[0] * step, part.shape[1] * step
-        full = scratch.take("sources", (height, width, 2), np.float32)
-        cv2.resize(part, (width, height), dst=full, interpolation=cv2.INTER_LINEAR)
+            source = self._here - cv2.remap(field, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        source *= self._scale
+        source -= self._offset
+        return source
+
+    def full(self, nodes: Floats, scratch: Scratch) -> Floats:
+        """Values of `nodes` at each pixel of `box`, in `scratch`."""
+        part = nodes[self._part]
+        step = self.step
+        full = scratch.take("sources", (part.shape[0] * step, part.shape[1] * step, 2), np.float32)
+        cv2.resize(part, full.shape[1::-1], dst=full, interpolation=cv2.INTER_LINEAR)
         left, top, right, bottom = self.box
         return full[step : step + bottom - top, step : step + right - left]
+
+    def sources(self, c: Coefficients, scratch: Scratch) -> Floats:
+        """Where each pixel of `box` comes from in the picture that is drawn from, shape (h, w, 2), in `scratch`."""
+        return self.full(self.nodes(c), scratch)

@@ -1,8 +1,9 @@
 """The rig of any portrait: the picture itself, moved.
 
-A frame is drawn in two steps. In the picture as it is, enlarged, the lower face and the eyes are redrawn where their
-coefficients changed (`puppet.lips`, `puppet.lids`). Then the whole is turned and drawn at its size (`puppet.turning`).
-The enlargement keeps fine detail through both samplings.
+A frame is drawn in two steps. In the picture as it is, enlarged, the eyes are redrawn where their coefficients changed
+(`puppet.lids`). Then the whole is drawn at its size: each pixel asks the turned head (`puppet.turning`) and then the
+moved lips (`puppet.lips`) where it came from. Where the lips meet, both are drawn and composed with what lies between
+them. The enlargement keeps fine detail through the samplings.
 """
 
 from __future__ import annotations
@@ -10,22 +11,24 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .anatomy import Anatomy, study
+from .anatomy import Anatomy, Floats, study
 from .coefficients import Coefficients
 from .lids import Lid
-from .lips import Lips, Shape
+from .lips import Lips, Motion, Shape
 from .portrait import Portrait, load
 from .renderer import I420, Renderer, picture_size
 from .scratch import Scratch
 from .turning import Turning
 
 Bgr = npt.NDArray[np.uint8]
+Box = tuple[int, int, int, int]
+Part = TypeVar("Part", Bgr, npt.NDArray[Any])
 
 _KEPT_STAGES: Final = 3
 """Sizes kept per rig: sessions share few, and one at 1024 × 1024 takes 20 MB."""
@@ -53,11 +56,13 @@ class _Stage:
         soft = cv2.GaussianBlur(large, (0, 0), 0.6 * fine)
         self.picture: Bgr = np.asarray(cv2.addWeighted(large, 1 + _CRISP, soft, -_CRISP, 0), np.uint8)
         scale = fine_size[0] / portrait.width
-        self.lips = Lips(anatomy.mouth.scaled(scale), self.picture)
+        self.fine = fine_size[0] / width
+        """Pixels of the picture in one drawn."""
+        self.lips = Lips(anatomy.mouth.scaled(scale), self.picture, self.fine)
         self.lids = tuple(None if eye.covered else Lid(eye.scaled(scale), self.picture) for eye in anatomy.eyes)
-        self.turning = Turning(portrait, anatomy, size, fine_size[0] / width)
+        self.turning = Turning(portrait, anatomy, size, self.fine)
         whole = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
-        where = (whole + np.float32(0.5)) * np.float32(fine_size[0] / width) - np.float32(0.5)
+        where = (whole + np.float32(0.5)) * np.float32(self.fine) - np.float32(0.5)
         self.still: Bgr = np.asarray(
             cv2.remap(self.picture, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         )
@@ -76,6 +81,8 @@ class PortraitRenderer:
         self._frame: Bgr = self._picture
         self._scratch = Scratch()
         self._parts: dict[str, tuple[float, ...]] = {}
+        self._shape: Shape
+        self._motion: Motion
 
     def draw(self, coefficients: Coefficients, scale: float) -> I420:
         """See `puppet.renderer.Renderer.draw`."""
@@ -85,10 +92,6 @@ class PortraitRenderer:
             self._stage, self._size = self._rig.stage(size), size
             self._picture, self._frame, self._parts = self._stage.picture.copy(), self._stage.still.copy(), {}
         stage = self._stage
-        mouth = (c.jaw, c.wide, c.pucker, c.press, c.fv, c.tongue, c.teeth, c.smile)
-        if self._parts.get("mouth") != mouth:
-            self._put(stage.lips.box, stage.lips.draw(Shape.of(c, self._rig.anatomy.mouth), self._scratch))
-            self._parts["mouth"] = mouth
         for name, lid, blink in zip(("left", "right"), stage.lids, (c.blink_left, c.blink_right), strict=True):
             if lid is None:
                 continue
@@ -96,16 +99,99 @@ class PortraitRenderer:
             if self._parts.get(name, (0.0, 0.0, 0.0)) != eye:
                 self._put(lid.box, lid.draw(*eye))
                 self._parts[name] = eye
+        mouth = (c.jaw, c.wide, c.pucker, c.press, c.fv, c.tongue, c.teeth, c.smile)
+        if self._parts.get("mouth") != mouth:
+            self._shape = Shape.of(c, self._rig.anatomy.mouth)
+            self._motion = stage.lips.trace(self._shape)
+            self._parts["mouth"] = mouth
+        nodes = stage.turning.nodes(c)
+        sources = stage.turning.full(nodes, self._scratch)
+        lips = self._lips(stage, nodes, sources)
         x0, y0, x1, y1 = stage.turning.box
-        moved = self._scratch.take("moved", (y1 - y0, x1 - x0, 3), np.uint8)
-        sources = stage.turning.sources(c, self._scratch)
-        cv2.remap(self._picture, sources, None, cv2.INTER_LINEAR, dst=moved, borderMode=cv2.BORDER_REPLICATE)
-        self._frame[y0:y1, x0:x1] = moved
+        self._see(sources, self._frame[y0:y1, x0:x1])
+        if lips is not None:
+            (left, top, right, bottom), part = lips
+            self._frame[top:bottom, left:right] = part
         return np.asarray(cv2.cvtColor(self._frame, cv2.COLOR_BGR2YUV_I420), np.uint8)
 
     def _put(self, box: tuple[int, int, int, int], part: Bgr) -> None:
         x0, y0, x1, y1 = box
         self._picture[y0:y1, x0:x1] = part
+
+    def _see(self, sources: Floats, into: Bgr) -> None:
+        cv2.remap(self._picture, sources, None, cv2.INTER_LINEAR, dst=into, borderMode=cv2.BORDER_REPLICATE)
+
+    def _lips(self, stage: _Stage, nodes: Floats, sources: Floats) -> tuple[Box, Bgr] | None:
+        """Moves the lower face in `sources`; draws where the lips meet, and says where that is."""
+        lips, turning = stage.lips, stage.turning
+        x0, y0, x1, y1 = lips.box
+        x, y = nodes[..., 0], nodes[..., 1]
+        cells = _bounds((x > x0) & (x < x1) & (y > y0) & (y < y1))
+        if cells is None:
+            return None
+        # Its neighbours too, and around those one more that is not drawn: pixels lie between nodes.
+        left, top = max(0, cells[0] - 2), max(0, cells[1] - 2)
+        part = nodes[top : cells[3] + 2, left : cells[2] + 2]
+        split = max(1, round(turning.step * stage.fine / lips.step))
+        pixels = cv2.resize(part, None, fx=split, fy=split, interpolation=cv2.INTER_LINEAR)
+        shifts, places = lips.over(self._motion, pixels)
+        upper, lower = pixels + shifts[..., :2], pixels + shifts[..., 2:]
+        both = np.where(places[..., :1] > 0, upper, lower)
+        origin = (left - 1) * turning.step, (top - 1) * turning.step
+        corner = origin[0] + turning.step, origin[1] + turning.step
+        box, moved = _cut(turning.box, corner, self._enlarged(both, turning.step, split, "moved"))
+        u, v = turning.box[:2]
+        sources[box[1] - v : box[3] - v, box[0] - u : box[2] - u] = moved
+
+        reach = lips.reach(self._shape)
+        meeting = _bounds((places[..., 0] < reach) & (places[..., 1] < reach))
+        if meeting is None:
+            return None
+        rows, columns = part.shape[:2]
+        c0, c1 = max(1, (meeting[0] - 1) // split), min(columns - 1, -(-(meeting[2] + 1) // split))
+        r0, r1 = max(1, (meeting[1] - 1) // split), min(rows - 1, -(-(meeting[3] + 1) // split))
+        if c0 >= c1 or r0 >= r1:
+            return None
+        view = _view(pixels[r0 * split : r1 * split, c0 * split : c1 * split], turning.step / split)
+        window = slice((r0 - 1) * split, (r1 + 1) * split), slice((c0 - 1) * split, (c1 + 1) * split)
+        seen = []
+        for name, lip in (("upper lip", upper), ("lower lip", lower)):
+            where = self._enlarged(lip[window], turning.step, split, name)
+            seen.append(cv2.remap(self._picture, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+        depths = self._enlarged(places[window], turning.step, split, "places")
+        drawn = lips.compose(self._shape, (seen[0], seen[1]), depths, view)
+        step = turning.step
+        return _cut(turning.box, (origin[0] + c0 * step, origin[1] + r0 * step), drawn)
+
+    def _enlarged(self, nodes: Floats, step: int, split: int, name: str) -> Floats:
+        """Values of nodes, `split` to a cell of `step` pixels, at each pixel of all cells but the outermost."""
+        size = nodes.shape[1] // split * step, nodes.shape[0] // split * step
+        full = self._scratch.take(name, (size[1], size[0], nodes.shape[2]), np.float32)
+        cv2.resize(nodes, size, dst=full, interpolation=cv2.INTER_LINEAR)
+        return full[step:-step, step:-step]
+
+
+def _bounds(mask: npt.NDArray[np.bool_]) -> Box | None:
+    """x0, y0, x1, y1 of where `mask` is true."""
+    columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
+    return (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1) if len(columns) else None
+
+
+def _cut(limits: Box, corner: tuple[int, int], part: Part) -> tuple[Box, Part]:
+    """What of `part`, whose upper left pixel is `corner`, lies within `limits`, and where."""
+    height, width = part.shape[:2]
+    x0, y0 = max(limits[0], corner[0]), max(limits[1], corner[1])
+    x1, y1 = max(x0, min(limits[2], corner[0] + width)), max(y0, min(limits[3], corner[1] + height))
+    return (x0, y0, x1, y1), part[y0 - corner[1] : y1 - corner[1], x0 - corner[0] : x1 - corner[0]]
+
+
+def _view(nodes: Floats, spacing: float) -> Floats:
+    """The matrix, 2 × 3, that takes pixels to what their nodes, `spacing` apart, hold: all of them lie in one plane."""
+    rows, columns = nodes.shape[:2]
+    a, b, c, d = nodes[0, 0], nodes[0, -1], nodes[-1, 0], nodes[-1, -1]
+    linear = np.column_stack([(b - a + d - c) / max(1, columns - 1), (c - a + d - b) / max(1, rows - 1)]) / 2 / spacing
+    middle = np.array([columns * spacing - 1, rows * spacing - 1]) / 2
+    return np.column_stack([linear, (a + b + c + d) / 4 - linear @ middle])
 
 
 class PortraitRig:
