@@ -16,18 +16,18 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .anatomy import LINE_X, Floats, Mouth, smoothstep
+from .anatomy import LINE_X, Floats, Mouth, eased, smoothstep
 from .coefficients import Coefficients
 from .oral import Oral
 
 Bgr = npt.NDArray[np.uint8]
 
-_NODES = 10
+_NODES = 8
 """Grid nodes in a half width: closer ones change nothing that is seen."""
-_MIN_STEP = 5
+_MIN_STEP = 6
 """Pixels between nodes at least: small pictures need fewer."""
-_ROUNDS = 5
-"""Of the fixed-point iteration. Each leaves a third of the error; the first error is at most one half width."""
+_ROUNDS = 4
+"""Of the fixed-point iteration. Each leaves a third of the error: at most a twentieth of a node."""
 _GUARD = 4
 """Rows of nodes between the two lips' grids: fields fade out towards them."""
 _DENSER = 2
@@ -172,16 +172,11 @@ def _fields(mouth: Mouth, x: Floats, y: Floats) -> tuple[Floats, Floats]:
     return np.stack(upper).astype(np.float32), np.stack(lower).astype(np.float32)
 
 
-@dataclass(frozen=True, slots=True)
-class Motion:
-    """Where the nodes of a mouth's grid come from in one pose."""
-
-    shifts: Floats
-    """Shape (rows, columns, 4), pixels of the picture, x and y: from where a node's content came to the node itself, if
-    it belongs to the upper lip, and if it belongs to the lower."""
-    places: Floats
-    """Shape (rows, columns, 3): how deep that content lay within the upper lip's side of the cut and within the lower
-    lip's, in pixels drawn; and how far from the corners, inwards, in half widths."""
+Motion = Floats
+"""Where the nodes of a mouth's grid come from in one pose, shape (rows, columns, 7). Channels 0 to 3: from a node to
+where its content came from, x and y in pixels of the picture, if it belongs to the upper lip and if to the lower.
+4 and 5: how deep that content lay within the upper lip's side of the cut and within the lower lip's, in pixels drawn.
+6: 1 between the corners, 0 beyond them."""
 
 
 class Lips:
@@ -226,8 +221,8 @@ class Lips:
         self._oral = Oral(mouth, picture)
 
     def _known(self, columns: int, rows: int, low: Any, side: int) -> Floats:
-        """What `Motion.places` tells of one lip's content, of the picture at rest: depth and distance from the corners,
-        at `_DENSER` times the nodes, with the guard's rows."""
+        """What `Motion` tells of one lip's content, of the picture at rest: depth, and whether it is between the
+        corners, at `_DENSER` times the nodes, with the guard's rows."""
         place = [(np.arange(n * _DENSER, dtype=np.float32) + 0.5) / _DENSER for n in (columns, rows + 2 * _GUARD)]
         place[1] -= _GUARD
         pixels = np.stack(np.meshgrid(*place), -1) * np.float32(self.step) + low - np.float32(0.5)
@@ -238,7 +233,7 @@ class Lips:
         if side > 0:
             # Beyond the corners there is no cut: the lower side reaches over the upper, and both show the same.
             depth = depth + np.maximum(np.abs(x) - 1, 0)
-        return np.stack([depth * self._half, 1 - np.abs(x)], -1).astype(np.float32)
+        return np.stack([depth * self._half, smoothstep(-0.02, 0.15, 1 - np.abs(x))], -1).astype(np.float32)
 
     def _fade(self, columns: int, rows: int, size: tuple[int, int]) -> Floats:
         """1 inside, 0 at the box's edges where the picture goes on beyond them."""
@@ -267,34 +262,29 @@ class Lips:
         source -= self._here
         source *= np.float32(self.step)
         upper, lower = (slice(start, start + self._rows) for start in (_GUARD, self._rows + 3 * _GUARD))
-        shifts = np.concatenate([source[upper], source[lower]], 2)
-        return Motion(shifts, np.dstack([places[upper, :, 0], places[lower]]))
+        return np.concatenate([source[upper], source[lower], places[upper, :, :1], places[lower]], 2)
 
-    def over(self, motion: Motion, pixels: Floats) -> tuple[Floats, Floats]:
+    def over(self, motion: Motion, pixels: Floats) -> Motion:
         """`motion` at other nodes, that show the picture's `pixels`, shape (h, w, 2), where the lips hold still."""
         where = pixels - self._start
         where *= np.float32(1 / self.step)
-        shifts, places = (
-            cv2.remap(field, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            for field in (motion.shifts, motion.places)
-        )
-        return shifts, places
+        seen = cv2.remap(motion, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(seen, np.float32)
 
     def compose(self, shape: Shape, lips: tuple[Bgr, Bgr], places: Floats, view: Floats) -> Bgr:
         """A part of the drawn picture in which the lips meet. `lips`: the part as it looks if all of it is the upper
-        lip's, and the lower's; `places` as `Motion.places`, shape (h, w, 3); `view`, 2 × 3: the part's pixels to the
-        picture's."""
+        lip's, and the lower's; `places` the last channels of `Motion`, shape (h, w, 3); `view`, 2 × 3: the part's
+        pixels to the picture's."""
         over, under = lips
         over_depth, under_depth = places[..., 0], places[..., 1]
-        cover = np.clip(over_depth + np.float32(0.5), 0, 1)
+        cover = np.minimum(np.maximum(over_depth + np.float32(0.5), 0), 1)
         # The lower lip reaches a little under the upper one, so that nothing shines through where they touch.
-        inside = 1 - np.clip(under_depth + np.float32(1.7), 0, 1)
-        hole = (over_depth < 0.5) & (inside > 0)
-        xs, ys = np.flatnonzero(hole.any(0)), np.flatnonzero(hole.any(1))
-        if len(xs):
-            part = slice(ys[0], ys[-1] + 1), slice(xs[0], xs[-1] + 1)
+        inside = np.minimum(np.maximum(np.float32(-0.7) - under_depth, 0), 1)
+        x, y, width, height = cv2.boundingRect(((cover < 1) & (inside > 0)).view(np.uint8))
+        if width:
+            part = slice(y, y + height), slice(x, x + width)
             here = view.copy()
-            here[:, 2] += view[:, :2] @ (xs[0], ys[0])
+            here[:, 2] += view[:, :2] @ (x, y)
             light = self._oral.draw(here, shape, -over_depth[part] / self._half, -under_depth[part] / self._half)
             open_ = np.ascontiguousarray(inside[part])
             under[part] = cv2.blendLinear(light, np.ascontiguousarray(under[part]), open_, 1 - open_)
@@ -302,7 +292,7 @@ class Lips:
         strength = self._joined(shape)
         if strength > 0:
             near = np.exp(-((np.maximum(over_depth, under_depth) / (_JOIN * self._half)) ** 2))
-            near *= strength * smoothstep(-0.02, 0.15, places[..., 2])
+            near *= strength * places[..., 2]
             seen = (seen * (1 - near)[..., None]).astype(np.uint8)
         return np.asarray(seen, np.uint8)
 
@@ -315,5 +305,5 @@ class Lips:
         Its strength, 0 to 1."""
         if not self._mouth.is_open:
             return 0.0
-        strength = 0.35 * (1 - float(smoothstep(0.0, 0.10, shape.part + shape.upper - shape.lower)))
+        strength = 0.35 * (1 - eased(0.0, 0.10, shape.part + shape.upper - shape.lower))
         return strength if strength > 0.01 else 0.0

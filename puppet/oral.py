@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .anatomy import LINE_X, Floats, Mouth, smoothstep
+from .anatomy import LINE_X, Floats, Mouth, eased, smoothstep
 
 if TYPE_CHECKING:
     from .lips import Shape
@@ -135,18 +135,18 @@ class Oral:
         opening = shape.opening
         drop = shape.part - 0.62 * self._gap * shape.close
         shadow = (0.45 + 0.55 * smoothstep(0.0, 0.20, under)) * (0.70 + 0.30 * smoothstep(0.0, 0.10, over))
-        shadow *= 0.55 + 0.45 * float(smoothstep(0.0, 0.35, opening))
+        shadow *= 0.55 + 0.45 * eased(0.0, 0.35, opening)
         light = np.empty((height, width, 3), np.float32)
         light[:] = self._cavity
         # Lips pushed forward hide the teeth, unless the teeth are what is being shown, as in "sh".
         shown = np.float32(max(1 - 0.93 * min(1.0, 2.2 * shape.pucker), 0.95 * shape.teeth))
-        rise = self._bottom + drop - 0.12 - 0.16 * float(smoothstep(0.2, 0.8, opening))
+        rise = self._bottom + drop - 0.12 - 0.16 * eased(0.2, 0.8, opening)
         rise += min(0.0, self._top + 0.06 - rise) * min(1.0, shape.tongue)
         _lay(light, self._moved(self._tongue, rise, view, size))
         if self._own_lower is not None:
             _lay(light, self._moved(self._own_lower, drop, view, size))
         else:
-            peek = drop + 0.03 - 0.10 * float(smoothstep(0.15, 0.6, opening)) - 0.03 * shape.teeth
+            peek = drop + 0.03 - 0.10 * eased(0.15, 0.6, opening) - 0.03 * shape.teeth
             _lay(light, self._moved(self._lower, peek, view, size) * shown)
         light *= np.maximum(shadow * (0.6 + 0.4 * shown), 0.42)[..., None]
         teeth = self._moved(self._upper, 0.0, view, size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import numpy as np
@@ -17,6 +18,7 @@ HOP = 160
 """10 ms."""
 WINDOW = 400
 """25 ms, ending at the newest sample."""
+_INDEX = np.arange(WINDOW)
 BANDS = 40
 LOW_HZ, HIGH_HZ = 60.0, 7600.0
 HOPS = FRAME // HOP
@@ -65,22 +67,27 @@ class Ear:
     def hear(self, samples: Floats) -> tuple[Floats, Floats]:
         """Takes samples in −1 to 1; returns the hops that are complete: features (n, BANDS), about −2 to 2, and
         loudness (n,), 0 to 1, relative to the speaker's recent level. Samples that are no numbers count as silence."""
-        self._owed = np.concatenate([self._owed, np.nan_to_num(np.clip(samples, -LOUDEST, LOUDEST))])
+        heard = np.minimum(np.maximum(samples, -LOUDEST), LOUDEST)
+        if not math.isfinite(float(heard.sum())):
+            heard = np.nan_to_num(heard)
+        self._owed = np.concatenate([self._owed, heard])
         hops = (len(self._owed) - WINDOW) // HOP + 1
         if hops <= 0:
             return np.empty((0, BANDS), np.float32), np.empty(0, np.float32)
-        windows = np.lib.stride_tricks.sliding_window_view(self._owed, WINDOW)[: hops * HOP : HOP]
-        power = np.abs(np.fft.rfft(windows * _window(), 512).astype(np.complex64)) ** 2
-        mel = np.log10(power @ _filters() + 1e-7)
+        windows = self._owed[np.arange(0, hops * HOP, HOP)[:, None] + _INDEX] * _window()
+        spectrum = np.fft.rfft(windows, 512)
+        power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
+        bands = power @ _filters() + np.float32(1e-7)
+        mel = np.log10(bands)
         self._owed = self._owed[hops * HOP :].copy()
-        energy = np.log10((10**mel).mean(axis=1) + 1e-7)
+        energy = np.log10(bands.mean(axis=1) + np.float32(1e-7))
         levels = np.empty(hops, np.float32)
         level = self._level
         for i, e in enumerate(energy.tolist()):
             level = level + ATTACK * (e - level) if e > level else max(level - DECAY, QUIETEST)
             levels[i] = level
         self._level = level
-        features = np.clip(mel - levels[:, None], -5, 1.5) / 1.5 + 1
+        features = np.minimum(np.maximum(mel - levels[:, None], -5), 1.5) / 1.5 + 1
         # 2.2 decades below the level is silence to the eye.
-        loudness = np.clip(1 + (energy - levels) / 2.2, 0, 1)
+        loudness = np.minimum(np.maximum(1 + (energy - levels) / 2.2, 0), 1)
         return features.astype(np.float32), loudness.astype(np.float32)

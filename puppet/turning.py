@@ -21,7 +21,7 @@ from .scratch import Scratch
 
 _NODES = 52
 """Grid nodes along the picture's long side: all of this is smooth."""
-_MIN_STEP = 6
+_MIN_STEP = 8
 """Pixels between nodes at least."""
 _ROUNDS = 3
 """Of the fixed-point iteration: the fields are gentle."""

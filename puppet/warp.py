@@ -125,17 +125,16 @@ class PortraitRenderer:
         """Moves the lower face in `sources`; draws where the lips meet, and says where that is."""
         lips, turning = stage.lips, stage.turning
         x0, y0, x1, y1 = lips.box
-        x, y = nodes[..., 0], nodes[..., 1]
-        cells = _bounds((x > x0) & (x < x1) & (y > y0) & (y < y1))
-        if cells is None:
+        cell, row, columns, rows = cv2.boundingRect(cv2.inRange(nodes, (x0, y0), (x1, y1)))
+        if not columns:
             return None
         # Its neighbours too, and around those one more that is not drawn: pixels lie between nodes.
-        left, top = max(0, cells[0] - 2), max(0, cells[1] - 2)
-        part = nodes[top : cells[3] + 2, left : cells[2] + 2]
+        left, top = max(0, cell - 2), max(0, row - 2)
+        part = nodes[top : row + rows + 2, left : cell + columns + 2]
         split = max(1, round(turning.step * stage.fine / lips.step))
         pixels = cv2.resize(part, None, fx=split, fy=split, interpolation=cv2.INTER_LINEAR)
-        shifts, places = lips.over(self._motion, pixels)
-        upper, lower = pixels + shifts[..., :2], pixels + shifts[..., 2:]
+        motion = lips.over(self._motion, pixels)
+        upper, lower, places = pixels + motion[..., :2], pixels + motion[..., 2:4], motion[..., 4:]
         both = np.where(places[..., :1] > 0, upper, lower)
         origin = (left - 1) * turning.step, (top - 1) * turning.step
         corner = origin[0] + turning.step, origin[1] + turning.step
@@ -143,14 +142,12 @@ class PortraitRenderer:
         u, v = turning.box[:2]
         sources[box[1] - v : box[3] - v, box[0] - u : box[2] - u] = moved
 
-        reach = lips.reach(self._shape)
-        meeting = _bounds((places[..., 0] < reach) & (places[..., 1] < reach))
-        if meeting is None:
-            return None
+        meeting = np.maximum(places[..., 0], places[..., 1]) < np.float32(lips.reach(self._shape))
+        x, y, width, height = cv2.boundingRect(meeting.view(np.uint8))
         rows, columns = part.shape[:2]
-        c0, c1 = max(1, (meeting[0] - 1) // split), min(columns - 1, -(-(meeting[2] + 1) // split))
-        r0, r1 = max(1, (meeting[1] - 1) // split), min(rows - 1, -(-(meeting[3] + 1) // split))
-        if c0 >= c1 or r0 >= r1:
+        c0, c1 = max(1, (x - 1) // split), min(columns - 1, -(-(x + width + 1) // split))
+        r0, r1 = max(1, (y - 1) // split), min(rows - 1, -(-(y + height + 1) // split))
+        if not width or c0 >= c1 or r0 >= r1:
             return None
         view = _view(pixels[r0 * split : r1 * split, c0 * split : c1 * split], turning.step / split)
         window = slice((r0 - 1) * split, (r1 + 1) * split), slice((c0 - 1) * split, (c1 + 1) * split)
@@ -171,12 +168,6 @@ class PortraitRenderer:
         return full[step:-step, step:-step]
 
 
-def _bounds(mask: npt.NDArray[np.bool_]) -> Box | None:
-    """x0, y0, x1, y1 of where `mask` is true."""
-    columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
-    return (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1) if len(columns) else None
-
-
 def _cut(limits: Box, corner: tuple[int, int], part: Part) -> tuple[Box, Part]:
     """What of `part`, whose upper left pixel is `corner`, lies within `limits`, and where."""
     height, width = part.shape[:2]
@@ -188,10 +179,14 @@ def _cut(limits: Box, corner: tuple[int, int], part: Part) -> tuple[Box, Part]:
 def _view(nodes: Floats, spacing: float) -> Floats:
     """The matrix, 2 × 3, that takes pixels to what their nodes, `spacing` apart, hold: all of them lie in one plane."""
     rows, columns = nodes.shape[:2]
-    a, b, c, d = nodes[0, 0], nodes[0, -1], nodes[-1, 0], nodes[-1, -1]
-    linear = np.column_stack([(b - a + d - c) / max(1, columns - 1), (c - a + d - b) / max(1, rows - 1)]) / 2 / spacing
-    middle = np.array([columns * spacing - 1, rows * spacing - 1]) / 2
-    return np.column_stack([linear, (a + b + c + d) / 4 - linear @ middle])
+    (ax, ay), (bx, by), (cx, cy), (dx, dy) = nodes[[0, 0, -1, -1], [0, -1, 0, -1]].tolist()
+    across, down = 0.5 / max(1, columns - 1) / spacing, 0.5 / max(1, rows - 1) / spacing
+    u, v = (columns * spacing - 1) / 2, (rows * spacing - 1) / 2
+    view = [
+        ((bx - ax + dx - cx) * across, (cx - ax + dx - bx) * down, (ax + bx + cx + dx) / 4),
+        ((by - ay + dy - cy) * across, (cy - ay + dy - by) * down, (ay + by + cy + dy) / 4),
+    ]
+    return np.array([(a, b, c - a * u - b * v) for a, b, c in view])
 
 
 class PortraitRig:
