@@ -18,12 +18,14 @@ from .anatomy import LINE_X, Eye, Floats, smoothstep
 
 Bgr = npt.NDArray[np.uint8]
 
-_BOX = (-1.3, -1.15, 1.3, 1.0)
+_BOX = (-1.55, -1.3, 1.55, 1.05)
 """Local coordinates of what an eye's motion may touch."""
 _LASHES = (0.09, 0.30)
 """How far the lashes and their shadow may reach above the open lid's edge: found in the picture between these."""
 _FOLD = 0.12
 """Further up than the lashes the new lid comes out, softly."""
+_SOCKET = 0.42
+"""Further up than the lashes a shut lid smooths what an open one folds: what is left of the fold is a soft crease."""
 _MARGIN = 0.10
 """How far below the lower lid's edge its lashes reach."""
 _GLINT = 1.4
@@ -38,7 +40,8 @@ _TRAVEL = 0.9
 class Lid:
     """One eye. Never changes; `draw` may be called from several threads."""
 
-    def __init__(self, eye: Eye, picture: Bgr) -> None:
+    def __init__(self, eye: Eye, picture: Bgr, *, left: bool) -> None:
+        """`left`: at the picture's left, where its outer corner is."""
         frame = eye.frame
         height, width = picture.shape[:2]
         corners = frame.pixels([(x, y) for x in (_BOX[0], _BOX[2]) for y in (_BOX[1], _BOX[3])])
@@ -61,27 +64,32 @@ class Lid:
         )[..., None]
         self._x = x
         self._lashes = self._lash_height(eye, picture)
-        self._fold = self._lashes + _FOLD
         self._lash = self._lash_colour(eye, picture)
         # The new lid: over the eye and its lashes, ending softly above them and beyond the corners.
-        self._area = (
-            smoothstep(
-                -1.0,
-                -self._lashes / self._fold,
-                (self._y - self._upper) / (self._fold * (1 - 0.45 * x**4 / (1 + x**4))),
-            )
-            * smoothstep(-0.20, -_MARGIN, self._lower - self._y)
-            * smoothstep(-1.2, -0.9, -np.abs(x))
-        )
+        # Lashes are long at the outer corner; at the inner one the nose begins.
+        inner = np.maximum(x if left else -x, 0) ** 4
+        away = (self._y - self._upper) / (1 - 0.45 * inner / (1 + inner))
+        sides = smoothstep(-1.45, -1.12, -np.abs(x)) * smoothstep(-0.24, -_MARGIN, self._lower - self._y)
+        self._area = smoothstep(-self._lashes - _FOLD, -self._lashes, away) * sides
+        self._socket = 0.85 * smoothstep(-self._lashes - _SOCKET, -self._lashes - 0.08, away) * sides
         self._skin = self._healed()
+        lid = self._area > 0.9
+        self._lash = np.minimum(self._lash, 0.55 * self._skin[lid].mean(0)) if lid.any() else self._lash
         # Skin without the picture's grain would look like wax. The same grain every time: it belongs to the lid.
         below = (self._y > self._lower + 0.12) & (self._y < self._lower + 0.45) & (np.abs(x) < 0.8)
         grey = self._open.mean(2)
         fine = grey - cv2.GaussianBlur(grey, (0, 0), 2.0)
-        strength = float(np.median(np.abs(fine[below]))) if below.any() else 0.0
+        strength = float(np.percentile(np.abs(fine[below]), 35)) if below.any() else 0.0
         noise = cv2.GaussianBlur(np.random.default_rng(0).normal(size=grey.shape), (0, 0), 1.0)
-        # The median of absolute values is 0.67 standard deviations; blurring left 0.28 of the noise.
-        self._grain = np.asarray(noise * min(6.0, strength / 0.67 / 0.28), np.float32)[..., None]
+        # 35 % of absolute values lie below 0.45 standard deviations; blurring left 0.28 of the noise.
+        self._grain = np.asarray(noise * min(6.0, strength / 0.45 / 0.28), np.float32)[..., None]
+        # The person's own lashes, as what they take of the skin's light: they go down with the lid's edge.
+        darkened = np.clip(self._open / np.maximum(self._skin, 1), 0.15, 1)
+        lashes = smoothstep(-self._lashes - 0.06, -0.75 * self._lashes, away) * smoothstep(
+            -0.06, 0.0, self._upper - self._y
+        )
+        lashes *= smoothstep(-1.25, -0.95, -np.abs(x))
+        self._own_lashes = np.asarray(1 - lashes[..., None] * (1 - darkened), np.float32)
         bell = np.clip(1 - x**2, 0, 1) ** 2
         height_here = np.maximum(self._lower - self._upper, 0.05)
         t = np.clip((self._y - self._upper) / height_here, 0, 1)
@@ -91,6 +99,8 @@ class Lid:
         )
         axes = np.stack([frame.across, frame.down]) * np.float32(frame.half)
         self._shift_x, self._shift_y = (np.asarray(shift @ axes, np.float32) for shift in self._shift)
+        self._descent = (frame.down * np.float32(frame.half)).astype(np.float32)
+        """A unit down the lid, in pixels."""
         self._here = np.stack(np.meshgrid(np.arange(x1 - x0), np.arange(y1 - y0)), -1).astype(np.float32)
 
     @staticmethod
@@ -118,12 +128,12 @@ class Lid:
         y = -1.1 + (np.arange(strip.shape[0], dtype=np.float32)[:, None] + 0.5) / per_unit
         x = -0.7 + (np.arange(strip.shape[1], dtype=np.float32) + 0.5) / per_unit
         line = strip[np.abs(y - np.interp(x, LINE_X, eye.upper)[None] + 0.02) < 0.09]
-        return np.asarray(np.percentile(line, 20, axis=0), np.float32)
+        return np.asarray(np.percentile(line, 12, axis=0), np.float32)
 
     def _healed(self) -> Floats:
         """Skin where the eye and its lashes are, of the colours around them, as a lid's ball is lit."""
         picture = self._open.astype(np.float32)
-        ring = (self._area < 0.02) & (np.hypot(self._x / 1.45, (self._y - (self._upper + self._lower) / 2) / 1.05) < 1)
+        ring = (self._area < 0.02) & (np.hypot(self._x / 1.6, (self._y - (self._upper + self._lower) / 2) / 1.1) < 1)
         below = ring & (self._y > self._lower) & (np.abs(self._x) < 0.8)
         grey = picture.mean(2)
         cheek = float(np.median(grey[below])) if below.any() else float(grey.mean())
@@ -176,8 +186,14 @@ class Lid:
         # The eye lies in the shadow of lid and lashes.
         shade = 0.40 * begun * np.exp(-np.maximum(self._y - edge, 0) / 0.14) * self._opening[..., 0]
         picture *= (1 - shade)[..., None]
-        cover = smoothstep(-1.0, 1.0, (edge - self._y) / self._pixel) * self._area * begun
+        area = np.maximum(self._area * begun, self._socket * smoothstep(0.1, 0.9, closed))
+        over = smoothstep(-1.0, 1.0, (edge - self._y) / self._pixel)
+        # Of an eye that is shut nothing shows below its lashes either, wherever a drawing's white ends.
+        cover = np.maximum(over, smoothstep(0.75, 1.0, closed)) * area
         picture += (self._skin + self._grain - picture) * cover[..., None]
+        where = self._here - (edge - self._upper)[..., None] * self._descent
+        own = cv2.remap(self._own_lashes, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        picture *= 1 - (begun * (1 - np.float32(0.3) * closed)) * (1 - own)
         # Lashes are thickest in the middle and thin out towards the corners.
         thick = 0.035 + 0.035 * np.clip(1 - self._x**2, 0, 1)
         lash = np.exp(-(((self._y - edge + 0.02) / thick) ** 2)) * smoothstep(0.0, 0.35, 1.06 - np.abs(self._x))

@@ -59,7 +59,10 @@ class _Stage:
         self.fine = fine_size[0] / width
         """Pixels of the picture in one drawn."""
         self.lips = Lips(anatomy.mouth.scaled(scale), self.picture, self.fine)
-        self.lids = tuple(None if eye.covered else Lid(eye.scaled(scale), self.picture) for eye in anatomy.eyes)
+        self.lids = tuple(
+            None if eye.covered else Lid(eye.scaled(scale), self.picture, left=eye is anatomy.eyes[0])
+            for eye in anatomy.eyes
+        )
         self.turning = Turning(portrait, anatomy, size, self.fine)
         whole = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
         where = (whole + np.float32(0.5)) * np.float32(self.fine) - np.float32(0.5)
