@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .canvas import Box, Canvas, Drawing, Sprite
+from .canvas import Affine, Box, Canvas, Drawing, Sprite
 from .cast import CAST, UNITS, Character
 from .coefficients import Coefficients
 from .features import EyeArt, MouthArt
@@ -66,6 +66,15 @@ DENSITY = 2
 QUANTUM = 0.5
 """Pixels that the fastest point of a feature must move before it is drawn anew."""
 
+FURROW = 0.3
+"""How much of a furrow a drawn brow shows by sinking."""
+RAISED = 0.7
+"""How far the brow above a raised mouth corner rises."""
+LEAN = 5.0
+"""Degrees by which a mouth leans towards a raised corner."""
+RISE = 7.0
+"""Units by which it rises when the nose is wrinkled."""
+
 
 class Feature:
     """An eye or the mouth, drawn anew only when its own pose has changed enough to be seen."""
@@ -111,10 +120,25 @@ class CharacterRenderer:
         picture = stack.back.picture(stack.back.displacement(pose))
         stack.head.lay_on(picture, stack.head.displacement(pose))
         *carried, mouth_carry = stack.carry(pose, self._boxes)
-        for (art, feature), carry, blink in zip(self._eyes, carried, (c.blink_left, c.blink_right), strict=True):
-            drawing = feature.drawing(side, (blink, c.gaze_x, c.gaze_y, c.brow), art.draw)
+        # A drawn brow only rises and sinks: what it cannot furrow it lowers, and above a raised corner it rises.
+        brow = c.brow - FURROW * c.furrow
+        brows = (min(1.0, max(-1.0, brow + RAISED * max(0.0, sign * c.skew))) for sign in (-1, 1))
+        eyes = zip(self._eyes, carried, (c.blink_left, c.blink_right), brows, strict=True)
+        for (art, feature), carry, blink, raised in eyes:
+            drawing = feature.drawing(side, (blink, c.gaze_x, c.gaze_y, raised), art.draw)
             drawing.lay_on(picture, carry)
         mouth = (c.jaw, c.wide, c.pucker, c.press, c.fv, c.tongue, c.teeth, c.smile)
-        self._mouth.drawing(side, mouth, rig.mouth.draw).lay_on(picture, mouth_carry)
+        self._mouth.drawing(side, mouth, rig.mouth.draw).lay_on(picture, self._curled(mouth_carry, c))
         stack.hair.lay_on(picture, stack.hair.displacement(pose))
         return picture
+
+    def _curled(self, carry: Affine, c: Coefficients) -> Affine:
+        """`carry` of the mouth, leaning towards a raised corner and risen with the nose."""
+        if not (c.skew or c.sneer):
+            return carry
+        x0, y0, x1, y1 = self._rig.mouth.box
+        angle = math.radians(LEAN * c.skew)
+        lean = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+        centre = np.array([(x0 + x1) / 2, (y0 + y1) / 2])
+        shift = centre - lean @ centre - (0.0, RISE * c.sneer)
+        return np.column_stack([carry[:, :2] @ lean, carry[:, :2] @ shift + carry[:, 2]])

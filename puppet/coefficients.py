@@ -35,6 +35,12 @@ class Coefficients:
     blink_right: float = 0.0
     brow: float = 0.0
     """Eyebrows: 1 raised, -1 lowered."""
+    furrow: float = 0.0
+    """Inner ends of the brows: 1 down and together, as in anger, -1 up, as in sorrow."""
+    sneer: float = 0.0
+    """Nose wrinkled and upper lip raised, as in disgust."""
+    skew: float = 0.0
+    """One mouth corner raised: 1 that at the picture's right, -1 that at its left."""
     gaze_x: float = 0.0
     """Where the eyes look, -1 (picture's left) to 1 (its right); 0 is the viewer while the head faces the viewer."""
     gaze_y: float = 0.0

@@ -33,6 +33,8 @@ _GLINT = 1.4
 _GAZE = (0.24, 0.10)
 """How far the iris goes to the side and up or down at full gaze, in half widths of the eye."""
 
+_FORESHORTENED = 1.6
+"""How much denser the lashes of a shut eye are drawn than those of an open one."""
 _TRAVEL = 0.9
 """How far a lid goes down at most, in half widths of the eye."""
 
@@ -191,7 +193,9 @@ class Lid:
         # Of an eye that is shut nothing shows below its lashes either, wherever a drawing's white ends.
         cover = np.maximum(over, smoothstep(0.75, 1.0, closed)) * area
         picture += (self._skin + self._grain - picture) * cover[..., None]
-        where = self._here - (edge - self._upper)[..., None] * self._descent
+        # Seen from above as they come down, they are foreshortened.
+        away = self._upper - edge + (self._y - edge) * (np.float32(_FORESHORTENED) * closed)
+        where = self._here + away[..., None] * self._descent
         own = cv2.remap(self._own_lashes, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         picture *= 1 - (begun * (1 - np.float32(0.3) * closed)) * (1 - own)
         # Lashes are thickest in the middle and thin out towards the corners.

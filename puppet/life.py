@@ -89,8 +89,8 @@ class LifeState:
     gaze: tuple[float, float] = (0.0, 0.0)
     gaze_goal: tuple[float, float] = (0.0, 0.0)
     next_gaze: float = 1.0
-    mood: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
-    """Smile, brow, lids and pitch that the emotion has reached."""
+    mood: tuple[float, ...] = (0.0,) * 7
+    """Smile, brow, lids, pitch, furrow, sneer and skew that the emotion has reached."""
     haste: float = 0.0
     """How much faster than an idle one the head may move, 0 to 1."""
     head: tuple[float, float, float] | None = None
@@ -123,8 +123,8 @@ def _share(seconds: float) -> float:
 _ACTIVITY, _FAST, _SLOW = _share(ACTIVITY_S), _share(0.10), _share(0.9)
 _BROW_FALL, _BROW_RISE, _SMOOTH = math.exp(-DT / 0.35), _share(0.08), _share(SMOOTH_S)
 _MOOD, _HASTE = _share(0.5), _share(0.15)
-_MOOD_STEPS = 0.07, 0.12, 0.08, 0.25
-"""The farthest that a mood moves the smile, the brows, the lids and the head (degrees) in one picture."""
+_MOOD_STEPS = 0.07, 0.12, 0.08, 0.25, 0.12, 0.08, 0.08
+"""The farthest that a mood moves each of `LifeState.mood` in one picture."""
 _SWAY_KEEP = 1 - DT / SWAY_S
 _SWAY_NOISE = np.sqrt(2 * DT / SWAY_S) * SWAY
 
@@ -178,9 +178,10 @@ class Life:
         s.sway, s.smooth = tuple(sway.tolist()), tuple(smooth.tolist())
         yaw, pitch, roll, tx, ty = s.smooth
         goal = self.emotion
-        wanted = (goal.smile, goal.brow, goal.lids, goal.pitch)
+        wanted = (goal.smile, goal.brow, goal.lids, goal.pitch, goal.furrow, goal.sneer, goal.skew)
         steps = (max(-most, min(most, _MOOD * (w - m))) for w, m, most in zip(wanted, s.mood, _MOOD_STEPS, strict=True))
-        smile, brow, lids, hang = s.mood = tuple(m + step for m, step in zip(s.mood, steps, strict=True))  # type: ignore[assignment]
+        s.mood = tuple(m + step for m, step in zip(s.mood, steps, strict=True))
+        smile, brow, lids, hang, furrow, sneer, skew = s.mood
         # The head goes a little where the eyes look.
         s.haste += _HASTE * (max(voice, s.activity, float(nodding)) - s.haste)
         yaw, pitch, roll = self._held(s, yaw + 0.25 * gaze_x, pitch + nod + hang + 0.2 * gaze_y, roll + meant.roll)
@@ -203,6 +204,9 @@ class Life:
             tx=tx,
             ty=ty - 0.0005 * breath,
             breath=breath,
+            furrow=furrow,
+            sneer=sneer,
+            skew=skew,
         )
 
     def _accent(self, s: LifeState, cue: Cue) -> None:

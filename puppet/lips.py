@@ -50,6 +50,11 @@ class Shape:
     press: float
     smile: float
     flat: float
+    sneer: float
+    left: float
+    right: float
+    arch: float
+    bowl: float
     close: float
     opening: float
     """How open the mouth is meant to be, 0 to 1: lights the inside."""
@@ -63,10 +68,13 @@ class Shape:
         opening = c.jaw * shown
         smiling = 1 - mouth.relaxed
         bite = c.teeth * (1 - c.press) * (1 - c.fv)
+        sorrow = max(0.0, -c.smile)
+        begun = 0.05 * min(1.0, 5 * opening)
         return cls(
-            part=(0.60 + 0.25 * c.pucker) * opening + 0.03 * bite,
+            part=0.60 * (1 - c.pucker) * opening + 0.03 * bite,
             chin=0.34 * c.jaw * (1 - 0.3 * c.press),
-            narrow=(0.10 * opening + 0.08 * opening**2) * (1 - c.wide) * (1 - c.pucker),
+            # Who is sad or angry does not smile, whatever the picture shows.
+            narrow=(0.10 * opening + 0.08 * opening**2) * (1 - c.wide) * (1 - c.pucker) + 0.5 * smiling * sorrow,
             upper=0.07 * opening * (1 - c.pucker) + 0.11 * c.fv * (1 - c.press) + 0.07 * bite * (1 - 0.4 * c.pucker),
             lower=0.03 * c.fv * (1 - c.press) - 0.06 * bite,
             pucker=(0.46 + 0.4 * smiling) * c.pucker,
@@ -77,12 +85,22 @@ class Shape:
             - 0.05 * opening
             # Nobody closes the lips over a broad smile and leaves the corners where they were.
             - (0.38 * smiling if mouth.is_open else 0.0),
-            flat=0.8 * c.pucker,
+            flat=max(0.8 * c.pucker, 0.6 * sorrow, 0.35 * (1 - c.smile) if mouth.is_open else 0.0),
+            sneer=0.13 * c.sneer,
+            left=0.27 * max(0.0, -c.skew),
+            right=0.27 * max(0.0, c.skew),
+            arch=(0.20 * opening + begun) * c.pucker,
+            bowl=(0.72 * opening + 1.8 * begun) * c.pucker,
             close=1.0,
             opening=opening,
             tongue=c.tongue,
             teeth=c.teeth,
         )
+
+    @property
+    def drop(self) -> float:
+        """How far the lower lip goes down in the middle, in half widths, besides the chin."""
+        return self.part + self.bowl
 
     def weights(self) -> Floats:
         return np.array(
@@ -97,6 +115,11 @@ class Shape:
                 self.press,
                 self.smile,
                 self.flat,
+                self.sneer,
+                self.left,
+                self.right,
+                self.arch,
+                self.bowl,
                 self.close,
             ],
             np.float32,
@@ -116,6 +139,7 @@ def _fields(mouth: Mouth, x: Floats, y: Floats) -> tuple[Floats, Floats]:
     reach = np.abs(x)
     # How far lips part along the mouth: flat in the middle, steep at the corners, so that it opens like a lens.
     lens = np.where(reach < 1, np.clip(1 - reach**2.4, 0, 1) ** 0.62, 0).astype(np.float32)
+    circle = (np.clip(1 - (x / 0.8) ** 2, 0, 1) ** 0.6).astype(np.float32)
     chin = mouth.chin
     # The jaw bone: from the lower lip to the chin, fading into the neck and the cheeks.
     jaw = smoothstep(0.0, 0.95 * chin, below) * (1 - smoothstep(chin, 1.75 * chin, y))
@@ -137,6 +161,8 @@ def _fields(mouth: Mouth, x: Floats, y: Floats) -> tuple[Floats, Floats]:
     spread = np.exp(-((x / 1.3) ** 2) - (y / 0.8) ** 2) * calm
     lift = np.exp(-((reach - 1.1) ** 2 / 0.25 + (y + 0.05) ** 2 / 0.5)) * calm
     thin = 1 - smoothstep(0.8, 1.2, reach)
+    raised = np.exp(-(((reach - 0.45) / 0.45) ** 2)) * (1 - smoothstep(1.1, 1.65, -y))
+    corners = smoothstep(-0.3, 0.8, -x), smoothstep(-0.3, 0.8, x)
     pairs = [
         both(zero, zero, lens * np.exp(-((below / (0.9 * chin)) ** 2))),
         both(zero, zero, jaw),
@@ -161,6 +187,12 @@ def _fields(mouth: Mouth, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         both(0.6 * side * lift, -lift, -lift),
         # A round mouth has no curve of a smile in the line between its lips.
         both(zero, level * np.exp(-((above / 0.6) ** 2)) * calm, level * np.exp(-((below / 0.7) ** 2))),
+        # Beside the nose the upper lip rises, and what is between them; the lower lip follows.
+        both(zero, -raised * np.exp(-((above / 0.9) ** 2)), -raised * np.exp(-((below / 0.4) ** 2))),
+        *(both(0.5 * side * lift * one, -lift * one, -lift * one) for one in corners),
+        # Lips that are pushed forward part as a circle does: what is beyond it stays closed.
+        both(zero, -circle * np.exp(-((above / 0.5) ** 2)) * calm, zero),
+        both(zero, zero, circle * np.exp(-((below / (0.9 * chin)) ** 2))),
         # The lower lip does most of the closing, and the chin comes along a little.
         both(
             zero,
@@ -305,5 +337,5 @@ class Lips:
         Its strength, 0 to 1."""
         if not self._mouth.is_open:
             return 0.0
-        strength = 0.35 * (1 - eased(0.0, 0.10, shape.part + shape.upper - shape.lower))
+        strength = 0.35 * (1 - eased(0.0, 0.10, shape.drop + shape.arch + shape.upper - shape.lower))
         return strength if strength > 0.01 else 0.0

@@ -133,7 +133,7 @@ class Oral:
         height, width = under.shape
         size = width, height
         opening = shape.opening
-        drop = shape.part - 0.62 * self._gap * shape.close
+        drop = shape.drop - 0.62 * self._gap * shape.close
         shadow = (0.45 + 0.55 * smoothstep(0.0, 0.20, under)) * (0.70 + 0.30 * smoothstep(0.0, 0.10, over))
         shadow *= 0.55 + 0.45 * eased(0.0, 0.35, opening)
         light = np.empty((height, width, 3), np.float32)

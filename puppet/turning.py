@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .anatomy import BROWS, OVAL, Anatomy, Floats, smoothstep
+from .anatomy import BROW_ENDS, BROWS, OVAL, Anatomy, Floats, smoothstep
 from .coefficients import Coefficients
 from .landmarks import CHIN
 from .portrait import Portrait
@@ -121,12 +121,17 @@ class Turning:
             gap = np.linalg.norm(here[:, :, None] - points[list(brow)], axis=3).min(2) / face
             brows = np.maximum(brows, np.exp(-((gap / 0.085) ** 2)))
         brows *= 1 - smoothstep(-0.10, -0.03, above)
+        furrow = np.zeros((rows, columns, 2), np.float32)
+        for end, side in zip(BROW_ENDS, (1, -1), strict=True):
+            near = np.exp(-((np.linalg.norm(here - points[list(end)].mean(0), axis=2) / (0.095 * face)) ** 2))
+            near *= 1 - smoothstep(-0.09, -0.02, above)
+            furrow += near[..., None] * (frame.down * 0.9 + frame.across * (0.6 * side)) * np.float32(_BROW * face)
         still = np.zeros((rows, columns), np.float32)
         # The motion is linear in the entries of the head's rotation, its shift, the breath and the brows.
         moved = [self._weight * part for part in (away[..., 0], away[..., 1], behind, np.float32(width / self.step))]
         chest = self._chest * np.float32(-_BREATH * width / self.step)
         fields = [np.stack(pair, -1) for part in moved for pair in ((part, still), (still, part))]
-        fields += [np.stack((still, chest), -1), brows[..., None] * (frame.down * np.float32(-_BROW * face))]
+        fields += [np.stack((still, chest), -1), brows[..., None] * (frame.down * np.float32(-_BROW * face)), furrow]
         self._fields = np.stack(fields).astype(np.float32).reshape(len(fields), -1)
 
         moving = (self._weight > 0) | (self._chest > 0) | (brows > 1e-3)
@@ -149,7 +154,7 @@ class Turning:
         entries = [e for a, b in zip(first, second, strict=True) for e in (a * cr - b * sr, a * sr + b * cr)]
         entries[0] -= 1
         entries[3] -= 1
-        weights = np.array([*entries, c.tx, c.ty, c.breath, c.brow], np.float32)
+        weights = np.array([*entries, c.tx, c.ty, c.breath, c.brow, c.furrow], np.float32)
         field = (weights @ self._fields).reshape(self._here.shape)
         source = self._here - field
         for _ in range(_ROUNDS):

@@ -102,7 +102,7 @@ class PortraitRenderer:
             if self._parts.get(name, (0.0, 0.0, 0.0)) != eye:
                 self._put(lid.box, lid.draw(*eye))
                 self._parts[name] = eye
-        mouth = (c.jaw, c.wide, c.pucker, c.press, c.fv, c.tongue, c.teeth, c.smile)
+        mouth = (c.jaw, c.wide, c.pucker, c.press, c.fv, c.tongue, c.teeth, c.smile, c.sneer, c.skew)
         if self._parts.get("mouth") != mouth:
             self._shape = Shape.of(c, self._rig.anatomy.mouth)
             self._motion = stage.lips.trace(self._shape)
