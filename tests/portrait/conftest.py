@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
-from puppet.landmarks import FaceModels
+from puppet.coefficients import Coefficients
+from puppet.landmarks import FaceModels, Points
 from puppet.picture import Rgb, decode
 from puppet.portrait import Portrait, make
+from puppet.warp import PortraitRig
 
 PICTURES = Path(__file__).parent / "pictures"
 
@@ -32,8 +36,6 @@ def portrait(astronaut: Rgb, models: FaceModels) -> Portrait:
 @pytest.fixture(scope="session")
 def face_free() -> dict[str, Rgb]:
     """Pictures without a face: noise, gradients, writing, shapes, a drawn landscape."""
-    import cv2
-
     random = np.random.default_rng(5)
     across = np.linspace(0, 255, 640, dtype=np.float32)[None, :, None].repeat(480, 0).repeat(3, 2)
     writing = np.full((480, 640, 3), 250, np.uint8)
@@ -59,3 +61,24 @@ def face_free() -> dict[str, Rgb]:
         "shapes": shapes,
         "landscape": landscape,
     }
+
+
+Look = Callable[[Coefficients], Points]
+
+
+@pytest.fixture(scope="module")
+def rig(portrait: Portrait) -> PortraitRig:
+    return PortraitRig(portrait)
+
+
+@pytest.fixture(scope="module")
+def look(rig: PortraitRig, models: FaceModels) -> Look:
+    """The face mesh of a drawn pose: the judge has not seen how it was drawn."""
+    renderer = rig.open()
+
+    def points(c: Coefficients) -> Points:
+        drawn = np.asarray(cv2.cvtColor(renderer.draw(c, 1.0), cv2.COLOR_YUV2RGB_I420), np.uint8)
+        (face,) = models.find(drawn)
+        return face.landmarks
+
+    return points
