@@ -64,6 +64,8 @@ class Person:
         self.api, self.session_id, self.peer = api, session_id, peer
         self.heard: deque[tuple[float, Pcm]] = deque(maxlen=6000)
         """Arrival and sound of each packet."""
+        self.sounded = 0
+        """Samples in all of them, forgotten ones too."""
         self.seen: deque[ReceivedPicture] = deque(maxlen=100)
         self.told: list[tuple[float, dict[str, Any]]] = []
         """Arrival and content of our own messages."""
@@ -133,6 +135,7 @@ class Person:
     async def _listen(self) -> None:
         async for packet in self.peer.sounds():
             self.heard.append((packet.arrived, packet.pcm))
+            self.sounded += len(packet.pcm)
             self._news.set()
 
     async def _watch(self) -> None:

@@ -40,6 +40,8 @@ LISTENING = (
     ("-t", "yes"),
 )
 VOICES = ("slt", "rms")
+BUFFER = 2 * TICK
+"""A loudspeaker's own: so late may packets come without a hole. It is part of the delay."""
 REAL = ("thanks", "weather", "hello", "time")
 
 
@@ -78,6 +80,8 @@ class Loudspeaker:
     def __init__(self, person: Person, rng: np.random.Generator) -> None:
         self._person = person
         self._delay = round(rng.uniform(0.02, 0.2) * RATE)
+        self._at: int | None = None
+        """Where the loudspeaker is in what came: it plays on evenly, however unevenly packets come."""
         self._ticks = round(rng.uniform(0.4, 1.2) * RATE / TICK)
         t = np.arange(round(0.25 * RATE)) / RATE
         tail = rng.standard_normal(len(t)) * 10 ** (-3 * t / rng.uniform(0.25, 0.5)) * (t > 0.002)
@@ -92,10 +96,16 @@ class Loudspeaker:
             self.over.set()
             return None
         self._ticks -= 1
-        wanted = self._delay + self._span
-        packets = list(self._person.heard)[-(wanted // TICK + 2) :]
-        sound = np.concatenate([pcm for _, pcm in packets])[-wanted:]
-        dry = np.pad(sound, (wanted - len(sound), 0))[: self._span]
+        if self._at is None:
+            self._at = self._person.sounded - min(self._delay, BUFFER)
+        self._at += TICK
+        newest = self._person.sounded
+        end = self._at - self._delay + min(self._delay, BUFFER)
+        packets = list(self._person.heard)[-((newest - end + self._span) // TICK + 2) :]
+        sound = np.concatenate([pcm for _, pcm in packets])
+        dry = sound[max(0, len(sound) - (newest - end) - self._span) : len(sound) - max(0, newest - end)]
+        dry = np.pad(dry, (0, max(0, end - newest)))[-self._span :]
+        dry = np.pad(dry, (self._span - len(dry), 0))
         return np.fft.irfft(np.fft.rfft(dry, 1 << 15) * self._room, 1 << 15)[self._span - TICK : self._span]
 
 

@@ -212,7 +212,11 @@ def converse(server: Served, lines: Sequence[Line], directory: Path, *flags: str
     """One session. Returns its turns, and how many lines were not answered as one turn each."""
     sound, film = directory / "microphone.wav", directory / "talk.mkv"
     microphone(lines, sound)
-    report = client("--server", server.url, "--mic_path", sound, "--output", film, "--timeout", "300", *flags)
+    try:
+        report = client("--server", server.url, "--mic_path", sound, "--output", film, "--timeout", "300", *flags)
+    except RuntimeError as error:  # a session that is lost costs its lines
+        print(f"turns: a session was lost: {error}", file=sys.stderr, flush=True)
+        return [], len(lines)
     waits = waits_ms(film)
     records = [r for r in report["turns"] if r["kind"] == "user" and r["first_sent"] is not None]
     pairs = [Measured(wait, record) for wait, record in paired(waits, records)]
@@ -342,6 +346,7 @@ def run() -> dict[str, Any]:
         # The recording against the waterfall: what the stages leave unexplained.
         gaps = [abs(t.wait_ms - t.record["first_audio_received_ms"]) for t in turns]
         figures["waterfall_gap_p50_ms"] = statistics.median(gaps)
+        figures["waterfall_gap_p95_ms"] = percentile(gaps, 0.95)
         figures["speculated_turns"] = sum(1 for t in turns if t.record["ahead_ms"])
     for stage in STAGES:
         reached = [t.record[stage] for t in turns if t.record.get(stage) is not None]
