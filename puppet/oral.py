@@ -25,6 +25,11 @@ OWN_TEETH: Final = 0.22
 """Gap in half widths from which the portrait's own mouth shows enough of the teeth to use them."""
 _WIDE_OPEN: Final = 0.55
 """Gap from which lower teeth and tongue show too: those must go with the jaw."""
+_TEETH_TINT: Final = 0.75
+"""Colour of what is seen between open lips, as a share of the skin's, up to which it is teeth. Between lips taken for
+open because they are drawn as a thick line, or because a beard's edge was taken for a lip, is more skin."""
+_BEARD: Final = 0.6
+"""Brightness of the chin, as a share of the cheeks', below which it is not the skin that says how the face is lit."""
 _UPPER_TEETH: Final = (0.33, 0.25, 0.21, 0.15, 0.11)
 """Widths from the middle outwards in half widths of the mouth: central incisors of 8.5 mm in a mouth 52 mm wide, the
 ones behind foreshortened."""
@@ -63,8 +68,9 @@ class Oral:
         self._cavity = np.array([32, 24, 58], np.float32) * light
         self._gap = float(mouth.gap.max()) if mouth.is_open else 0.0
         self._own_lower: Layer | None = None
-        if self._gap >= OWN_TEETH:
-            self._upper, self._own_lower = self._own(mouth, picture)
+        own = self._own(mouth, picture, skin) if self._gap >= OWN_TEETH else None
+        if own is not None:
+            self._upper, self._own_lower = own
         else:
             edge = self._top + 0.09 + 0.6 * bend_up - 0.05 * self._x**2
             self._upper = self._row(_UPPER_TEETH, edge, 0.42, 1)
@@ -103,8 +109,9 @@ class Oral:
         shade *= 1 - 0.16 * np.exp(-((self._x / 0.05) ** 2)) * smoothstep(0.02, 0.12, self._y)
         return np.dstack([colour * (shade * alpha)[..., None], alpha]).astype(np.float32)
 
-    def _own(self, mouth: Mouth, picture: Bgr) -> tuple[Layer, Layer | None]:
-        """What the portrait shows between its lips: what stays with the skull, and what goes with the jaw."""
+    def _own(self, mouth: Mouth, picture: Bgr, skin: Floats) -> tuple[Layer, Layer | None] | None:
+        """What the portrait shows between its lips: what stays with the skull, and what goes with the jaw. None where
+        those are no teeth."""
         height, width = self._x.shape
         shift = np.column_stack([np.eye(2), self._origin])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -117,6 +124,9 @@ class Oral:
         alpha *= np.abs(self._x) < 1
         bright = seen[alpha > 0.9]
         if len(bright):
+            best = np.percentile(bright.reshape(-1, 3), 80, axis=0)
+            if best.mean() < skin.mean() and _tint(best) > _TEETH_TINT * _tint(skin) + 3:
+                return None
             # The teeth that have to be drawn match those that are there.
             own = np.percentile(bright.reshape(-1, 3), 80, axis=0).astype(np.float32)
             self._ivory = own if own.mean() > 0.5 * self._ivory.mean() else self._ivory
@@ -166,6 +176,12 @@ class Oral:
         return np.asarray(cv2.warpAffine(layer, shift, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP), np.float32)
 
 
+def _tint(colour: npt.ArrayLike) -> float:
+    """How far a BGR colour is from grey, in CIELAB."""
+    lab = cv2.cvtColor(np.asarray(colour, np.float32).reshape(1, 1, 3) / np.float32(255), cv2.COLOR_BGR2LAB)
+    return float(np.hypot(*lab[0, 0, 1:]))
+
+
 def _lay(below: Floats, layer: Layer) -> None:
     below *= 1 - layer[..., 3:]
     below += layer[..., :3]
@@ -184,6 +200,9 @@ def _colours(mouth: Mouth, picture: Bgr) -> tuple[Floats, Floats]:
     )
     within = (np.abs(x) < 0.8)[None]
     lips = within & (((y > top + 0.06) & (y < upper - 0.04)) | ((y > lower + 0.06) & (y < bottom - 0.06)))
-    skin = (y > bottom + 0.2) & (y < 1.2) & (np.abs(x) < 1.2)[None]
-    found = [np.median(seen[m], axis=0) if m.any() else seen.mean((0, 1)) for m in (skin, lips)]
-    return found[0].astype(np.float32), found[1].astype(np.float32)
+    chin = (y > bottom + 0.2) & (y < 1.2) & (np.abs(x) < 1.2)[None]
+    cheeks = (y < -0.25) & (np.abs(x) > 0.95)[None]
+    found = [np.median(seen[m], axis=0) if m.any() else seen.mean((0, 1)) for m in (chin, cheeks, lips)]
+    # A chin far darker than the cheeks is a beard.
+    skin = found[1] if found[0].mean() < _BEARD * found[1].mean() else found[0]
+    return skin.astype(np.float32), found[2].astype(np.float32)

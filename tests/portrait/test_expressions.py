@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import cv2
 import numpy as np
 
+from puppet.anatomy import LINE_X, study
 from puppet.coefficients import NEUTRAL, Coefficients
+from puppet.oral import Oral
+from puppet.portrait import Portrait
 from puppet.warp import PortraitRig
 
 from .conftest import Look
@@ -53,3 +59,25 @@ def test_a_shut_eye_is_skin_with_a_line_of_lashes(rig: PortraitRig) -> None:
         dark = y[lid < lid.max() - 30]
         assert len(dark) and float(dark.min()) > eye.iris[1]
         assert open_[np.abs(y - eye.iris[1]).argmin()] < lid[np.abs(y - eye.iris[1]).argmin()] - 40
+
+
+def test_what_is_no_teeth_is_not_taken_for_them(portrait: Portrait) -> None:
+    """Her mouth is open over her teeth; the same mouth with skin where they are gets drawn ones."""
+    bgr = np.ascontiguousarray(portrait.rgb[:, :, ::-1])
+    mouth = study(portrait).mouth
+    skin = np.median(bgr[330:345, 240:280], axis=(0, 1)).astype(np.float32)
+    assert Oral(mouth, bgr)._own(mouth, bgr, skin) is not None
+    line = np.stack([LINE_X, mouth.upper], -1), np.stack([LINE_X, mouth.lower], -1)[::-1]
+    hole = np.rint(mouth.frame.pixels(np.concatenate(line))).astype(np.int32)
+    cv2.fillPoly(bgr, [hole], tuple(int(v) - 8 for v in skin))
+    assert Oral(mouth, bgr)._own(mouth, bgr, skin) is None
+
+
+def test_teeth_under_a_beard_are_as_bright_as_the_face(portrait: Portrait) -> None:
+    shut = replace(study(portrait).mouth, lower=study(portrait).mouth.upper)
+    bgr = np.ascontiguousarray(portrait.rgb[:, :, ::-1])
+    bare = Oral(shut, bgr)._ivory.mean()
+    below = round(float(shut.frame.pixels((0.0, 0.2))[1]))
+    bgr[below:] //= 5
+    bearded = Oral(shut, bgr)._ivory.mean()
+    assert bearded > 0.8 * bare
