@@ -76,6 +76,10 @@ class Api:
     async def session(self, session_id: str) -> dict[str, Any]:
         return await self._ask("GET", f"/sessions/{session_id}")
 
+    async def report(self, session_id: str, digest: dict[str, Any]) -> None:
+        """Tells what this side measures."""
+        await self._ask("POST", f"/sessions/{session_id}/stats", json=digest)
+
     async def end(self, session_id: str) -> None:
         await self._ask("DELETE", f"/sessions/{session_id}")
 

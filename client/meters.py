@@ -44,6 +44,8 @@ class PictureMeter:
     width: int = 0
     height: int = 0
     freezes: int = 0
+    frozen_s: float = 0.0
+    """Of all of them: webrtc-stats, totalFreezesDuration."""
     max_gap_s: float = 0.0
     first: float | None = None
     """Monotonic seconds, as are all arrivals."""
@@ -60,6 +62,7 @@ class PictureMeter:
             usual = sum(self._recent) / len(self._recent) if self._recent else gap
             if gap > max(3 * usual, usual + FREEZE_S):
                 self.freezes += 1
+                self.frozen_s += gap
             self.max_gap_s = max(self.max_gap_s, gap)
             self._recent.append(gap)
         self.last = arrival
@@ -79,6 +82,9 @@ class SoundMeter:
     """Stretches that never came."""
     max_gap_s: float = 0.0
     """The longest of them."""
+    played: int = 0
+    """Samples, of which `concealed` are guesses."""
+    concealed: int = 0
     first: float | None = None
     """Arrival of the first sound, monotonic seconds, as are all arrivals."""
     last: float | None = None
@@ -92,6 +98,8 @@ class SoundMeter:
         did not, and are a guess."""
         if self.first is None and not missing:
             self.first = arrival
+        self.played += len(pcm)
+        self.concealed += len(pcm) if missing else 0
         length = len(pcm) / AUDIO_RATE
         hole = 0.0 if self._end is None else at - self._end
         if missing or hole > GAP_S:

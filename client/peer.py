@@ -15,6 +15,7 @@ from .api import Api
 from .exits import Refused
 from .media import Media
 from .microphone import Microphone
+from .quality import Reading
 from .report import Facts
 
 PATIENCE_S = 3.0
@@ -125,6 +126,11 @@ class Peer:
 
     async def close(self) -> None:
         await self._peer.close()
+
+    def reading(self) -> Reading:
+        """What has come so far."""
+        stats = self._peer.stats()
+        return Reading(time.monotonic(), stats["video"], stats["audio"])
 
     def facts(self) -> Facts:
         """What the report says of the connection."""

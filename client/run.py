@@ -21,6 +21,7 @@ from .microphone import Microphone
 from .options import Options
 from .peer import Peer
 from .progress import Progress
+from .quality import EVERY_S, Reading, digest
 from .recorder import Recorder
 
 log = logging.getLogger(__name__)
@@ -142,17 +143,29 @@ class Run:
         """Listens to one connection after the other, all of the same session. Raises `Lost` when there is none any
         more."""
         while True:
-            listening = asyncio.create_task(self._hear(peer))
+            beside = [asyncio.create_task(self._hear(peer)), asyncio.create_task(self._tell(api, peer))]
             try:
                 peer.send_text(client_ready())
                 await peer.closed.wait()
             finally:
-                listening.cancel()
+                for task in beside:
+                    task.cancel()
             peer = await self._come_back(api, peer)
 
     async def _hear(self, peer: Peer) -> None:
         async for text, now in peer.texts():
             self._talk.receive(text, now)
+
+    async def _tell(self, api: Api, peer: Peer) -> None:
+        """Tells the server's monitor what arrives here."""
+        assert peer.session_id is not None
+        before: Reading | None = None
+        while True:
+            await asyncio.sleep(EVERY_S)
+            now = peer.reading()
+            with contextlib.suppress(ClientError):  # whoever keeps the connection hears of it there
+                await api.report(peer.session_id, digest(now, before, self._media))
+            before = now
 
     async def _come_back(self, api: Api, lost: Peer) -> Peer:
         """Another connection to the session of one that was lost. The waits between the attempts grow and are drawn at

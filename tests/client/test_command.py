@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -51,6 +52,24 @@ def test_a_recording_is_spoken_recorded_and_reported(client: Client, spoken: Pat
     assert abs(film.offset.p50) <= PATTERN_P50_MS
     assert voiced_s(film.tracks[0]) == pytest.approx(voiced_s(speech(6)), rel=0.15)
     assert film.times[-1] == pytest.approx(len(film.tracks[0]) / RATE, abs=0.1)
+
+
+def test_the_server_learns_what_the_client_measures(client: Client, server: Server) -> None:
+    running = client.begin("--text", "This is a sentence, and another one after it, for as long as it takes. " * 3)
+    session = session_of(running)
+    told: dict[str, float] = {}
+    while not told.get("frames") and running.poll() is None:
+        time.sleep(0.2)
+        try:
+            with urllib.request.urlopen(f"{server.url}/sessions/{session}") as response:
+                told = (json.load(response)["quality"]["now"] or {}).get("client", told)
+        except urllib.error.HTTPError:
+            break  # it is over
+    running.send_signal(signal.SIGINT)
+    running.communicate(timeout=60)
+    assert told["frames"] > 0
+    assert told["kbps"] > 5
+    assert told["loss"] == 0
 
 
 def test_a_text_is_spoken_into_an_mp4(client: Client, tmp_path: Path) -> None:

@@ -2,72 +2,36 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
 from playwright.async_api import Page
 
-from tests.web.browser import Server, chromium, microphone_file, until
+from tests.web.browser import Server, microphone_file, until
+from tests.web.developer import built, needs_node, opened, serving
 
 HERE = Path(__file__).parent
-ESBUILD = HERE / "node_modules" / ".bin" / "esbuild"
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        shutil.which("node") is None and "CI" not in os.environ,
-        reason="node is not installed: sudo apt install nodejs npm",
-    ),
-]
+pytestmark = needs_node
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page with the client bundled for browsers, as a developer's build makes it."""
-    assert ESBUILD.exists(), "the client is not installed: run npm ci in tests/pipecat (make test does)"
-    folder = tmp_path_factory.mktemp("site")
-    shutil.copy(HERE / "index.html", folder)
-    subprocess.run(
-        [ESBUILD, "app.js", "--bundle", "--format=esm", "--log-level=error", f"--outfile={folder / 'bundle.js'}"],
-        cwd=HERE,
-        check=True,
-    )
-    return folder
+    """The page with the client."""
+    return built(HERE, tmp_path_factory.mktemp("site"))
 
 
 @pytest.fixture
 async def origin(site: Path) -> AsyncIterator[str]:
-    """The developer's own web server: another origin than the avatar's."""
-    app = web.Application()
-    app.add_routes([web.static("/", site)])
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://localhost:{runner.addresses[0][1]}"
-    await runner.cleanup()
-
-
-@asynccontextmanager
-async def app_page(origin: str, microphone: Path | None = None) -> AsyncIterator[Page]:
-    async with chromium(microphone=microphone) as browser:
-        page = await browser.new_page()
-        problems: list[str] = []
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        await page.goto(f"{origin}/index.html")
-        yield page
-        assert not problems
+    async with serving(site) as origin:
+        yield origin
 
 
 @pytest.fixture
 async def page(origin: str) -> AsyncIterator[Page]:
-    async with app_page(origin) as page:
+    async with opened(origin) as page:
         yield page
 
 
@@ -123,7 +87,7 @@ async def test_it_connects_shows_the_avatar_and_talks(page: Page, server: Server
 
 
 async def test_it_hears_the_microphone(origin: str, server: Server, tmp_path: Path) -> None:
-    async with app_page(origin, microphone_file(tmp_path / "microphone.wav", "time")) as page:
+    async with opened(origin, microphone_file(tmp_path / "microphone.wav", "time")) as page:
         await page.evaluate("url => app.connect(url)", f"{server.url}/webrtc/offer")
 
         async def final() -> str:

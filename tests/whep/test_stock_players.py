@@ -2,64 +2,34 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
 from playwright.async_api import Page
 
 from client.api import Api
 from client.media import Media
 from client.peer import Peer
-from tests.web.browser import Server, chromium, until
+from tests.web.browser import Server, until
+from tests.web.developer import built, needs_node, opened, serving
 
 HERE = Path(__file__).parent
-ESBUILD = HERE / "node_modules" / ".bin" / "esbuild"
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        shutil.which("node") is None and "CI" not in os.environ,
-        reason="node is not installed: sudo apt install nodejs npm",
-    ),
-]
+pytestmark = needs_node
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page with the players bundled for browsers, as a developer's build makes it."""
-    assert ESBUILD.exists(), "the players are not installed: run npm ci in tests/whep (make test does)"
-    folder = tmp_path_factory.mktemp("site")
-    shutil.copy(HERE / "index.html", folder)
-    subprocess.run(
-        [ESBUILD, "app.js", "--bundle", "--format=esm", "--log-level=error", f"--outfile={folder / 'bundle.js'}"],
-        cwd=HERE,
-        check=True,
-    )
-    return folder
+    """The page with the players."""
+    return built(HERE, tmp_path_factory.mktemp("site"))
 
 
 @pytest.fixture
 async def page(site: Path) -> AsyncIterator[Page]:
-    """Another web site than the avatar's, with the players on it."""
-    app = web.Application()
-    app.add_routes([web.static("/", site)])
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    async with chromium() as browser:
-        page = await browser.new_page()
-        problems: list[str] = []
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        await page.goto(f"http://localhost:{runner.addresses[0][1]}/index.html")
+    async with serving(site) as origin, opened(origin) as page:
         yield page
-        assert not problems
-    await runner.cleanup()
 
 
 @pytest.fixture
