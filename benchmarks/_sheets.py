@@ -3,8 +3,8 @@
     python -m benchmarks._sheets [DIRECTORY]
 
 writes into `benchmarks/out/`, or into DIRECTORY what docs/faces.md shows. Of every built-in character, of the test
-portraits, of a drawing brought along, of somebody with a wide open mouth, and of `AVATAR_PORTRAITS` (paths with colons
-between them).
+portraits, of a drawing brought along, large and small, of somebody with a wide open mouth, and of `AVATAR_PORTRAITS`
+(paths with colons between them).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ FEW = ("rest", "ah", "oo", "blink")
 LARGE = ("default", "astronaut", "grace_hopper", "drawing")
 """These poses of these faces are what docs/faces.md shows at 1024 pixels."""
 MOODS_OF = ("default", "amara", "astronaut")
-LARGEST = 120_000
+LARGEST = 150_000
 """Bytes of a picture in the docs."""
 
 
@@ -86,9 +86,12 @@ def faces(models: FaceModels | None, side: int) -> Iterator[tuple[str, Rig]]:
         return
     pictures = {name: decode(path.read_bytes()) for name, path in portraits().items()}
     pictures["drawing"] = drawn(load_rig("amara"), NEUTRAL, 768)
+    pictures["small_drawing"] = drawn(load_rig("amara"), NEUTRAL, 512)
     pictures["open"] = drawn(PortraitRig(make(pictures["astronaut"], models)), Coefficients(jaw=0.9), 512)
     for name, rgb in pictures.items():
-        yield name, PortraitRig(enlarged(make(rgb, models), side))
+        portrait = make(rgb, models)
+        # A larger picture keeps its working size and is drawn smaller, as in a session.
+        yield name, PortraitRig(enlarged(portrait, side) if max(portrait.width, portrait.height) < side else portrait)
 
 
 def square(picture: Rgb, models: FaceModels | None) -> tuple[int, int, int, int]:
