@@ -1,5 +1,7 @@
 // What the avatar is saying, shown while it is heard.
 
+import { written } from "./emphasis.js";
+
 /** How far a caption may lie ahead of the picture before its time is taken for wrong and it is shown at once. */
 const FARTHEST_S = 30;
 /** How long the last words stay after they were spoken. */
@@ -9,6 +11,7 @@ const TICK_MS = 100;
 
 export class Captions extends EventTarget {
   #line;
+  #text = "";
   #time;
   #waiting = [];
   #timer = null;
@@ -48,7 +51,7 @@ export class Captions extends EventTarget {
     clearTimeout(this.#clear);
     this.#timer = this.#clear = null;
     this.#waiting = [];
-    this.#line.textContent = "";
+    this.#write("");
   }
 
   #tick() {
@@ -69,13 +72,18 @@ export class Captions extends EventTarget {
 
   #show(caption) {
     if (caption.word) {
-      this.#line.textContent += caption.text;
+      this.#write(this.#text + caption.text);
     } else {
       if (typeof caption.heard_text === "string") this.#tell("again", caption);
-      this.#line.textContent = caption.by_word ? "" : caption.text;
+      this.#write(caption.by_word ? "" : caption.text);
     }
     if (!caption.by_word) this.#tell("spoken", caption);
     this.#hideSoon(Math.max(0, (caption.end_s - caption.start_s) * 1000 || 0));
+  }
+
+  #write(text) {
+    this.#text = text;
+    this.#line.replaceChildren(...written(text));
   }
 
   #tell(name, detail) {
@@ -85,7 +93,7 @@ export class Captions extends EventTarget {
   #hideSoon(spoken = 0) {
     clearTimeout(this.#clear);
     this.#clear = setTimeout(() => {
-      this.#line.textContent = "";
+      this.#write("");
     }, spoken + LINGER_MS);
   }
 }

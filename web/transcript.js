@@ -1,6 +1,7 @@
 // The conversation in writing: both sides, the user's words while they are still being recognised.
 
 import { h } from "./dom.js";
+import { written } from "./emphasis.js";
 import { onLanguage, t } from "./i18n.js";
 
 /** Typed lines that the server may repeat as a transcription; an older one is not a repetition any more. */
@@ -89,6 +90,7 @@ export class Transcript {
   spoken({ turn_id: turn, text }) {
     if (this.#reply?.turn === null) this.#reply.turn = turn;
     if (this.#reply?.turn !== turn) this.#reply = this.#newReply(turn);
+    if (this.#reply.done) return; // its sound is late: the entry holds the whole text already
     this.#reply.said += (this.#reply.said ? joint(this.#reply.said) : "") + text.trim();
     this.#paint(this.#reply);
   }
@@ -115,7 +117,7 @@ export class Transcript {
     const said = squeeze(entry.said);
     const planned = squeeze(entry.planned);
     const rest = planned.startsWith(said) ? planned.slice(said.length) : "";
-    entry.write(said, rest);
+    entry.write(written(said), rest);
     this.#scroll();
   }
 
@@ -143,7 +145,7 @@ export class Transcript {
     this.#scroll();
     return {
       item,
-      write: (said, rest = "") => words.replaceChildren(said, ...(rest ? [h("span", { class: "planned" }, rest)] : [])),
+      write: (said, rest = "") => words.replaceChildren(...[said].flat(), ...(rest ? [h("span", { class: "planned" }, ...written(rest))] : [])),
       note: (key) => {
         note.dataset.i18n = key;
         note.textContent = t(key);

@@ -27,7 +27,7 @@ _NOD_AT_END = {"ja": 0.6, "ko": 0.5}
 """How much speakers nod where their phrases end, where that is more than the usual."""
 _USUAL_NOD = 0.15
 
-_MARKED = re.compile(r"(\*{1,3}|(?<!\w)_{1,3})(?=\S)([^*_\n]+?)(?<=\S)\1(?!\w)")
+_MARKED = re.compile(r"(?<![A-Za-z0-9*_])(\*{1,3}|_{1,3})(?=\S)([^*_\n]+?)(?<=\S)\1(?![A-Za-z0-9])")
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _CLOSING = "\"')\\]}*_~”’»›」』】）〉》"
 _QUESTION = re.compile(f"[?？]+[!！?？]*[{_CLOSING}]*(?=\\W|$)|[?？]")

@@ -26,6 +26,7 @@ def weights(text: str, language: str = "en") -> dict[str, float]:
     [
         ("I saw a red van on the road", {"saw": PLAIN, "red": PLAIN, "van": PLAIN, "road": LAST}),
         ("It is *not* the end.", {"not": EMPHASISED, "end": LAST}),
+        ("x*b*c", {"x": PLAIN, "b": PLAIN, "c": LAST}),
         ("You have __to__ go", {"to": EMPHASISED, "go": LAST}),
         ("I said NO to him", {"said": PLAIN, "NO": EMPHASISED}),
         ("THIS IS ALL LOUD", {"ALL": TELLING, "LOUD": LAST}),
@@ -39,6 +40,11 @@ def weights(text: str, language: str = "en") -> dict[str, float]:
 )  # fmt: skip
 def test_words_that_stand_out(text: str, expected: dict[str, float]) -> None:
     assert weights(text) == expected
+
+
+def test_what_is_marked_in_japanese() -> None:
+    (found,) = [s for s in stresses("これは**とても**大事です。", "ja") if s.weight == EMPHASISED]
+    assert found.begin <= 5 and found.end >= 8
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,8 @@ async def test_a_typed_line_is_answered_aloud_with_captions(visit: Visit, server
     assert (await visit.lines("avatar"))[-1].split() == turn["reply_text"].split()
 
     captions = [c for c in await visit.frames("server:caption") if c["turn_id"] == turn["turn_id"] and c["text"]]
+    last = captions[-1]["text"].split()[-1]
+    await page.wait_for_function("word => window.__shown.at(-1)?.text.trim().endsWith(word)", arg=last)
     shown = await page.evaluate("window.__shown")
     lines = [
         a["text"] for a, b in zip(shown, [*shown[1:], {"text": ""}], strict=True) if not b["text"].startswith(a["text"])

@@ -25,6 +25,24 @@ async def test_the_waterfall_of_stages_that_overlap(visit: Visit, server: Server
     assert [row["stage"] for row in rows] == ["endpoint", "first_sent"] and sum(row["ms"] for row in rows) == 5200
 
 
+async def test_emphasis_is_shown_and_its_marks_are_not(visit: Visit, server: Server) -> None:
+    page = await visit.open(server)
+    work = """texts => import('/web/emphasis.js').then(m => texts.map(text => {
+      const line = document.createElement('p');
+      line.replaceChildren(...m.written(text));
+      return line.innerHTML;
+    }))"""
+    cases = {
+        "I *really* do, **all of it**.": "I <em>really</em> do, <em>all of it</em>.",
+        "so *very ": "so <em>very</em>",  # the next word is still to come
+        "これは**大事**です": "これは<em>大事</em>です",
+        "2 * 3 * 4, a*b*c, snake_case_name": "2 * 3 * 4, a*b*c, snake_case_name",
+        "<b>&": "&lt;b&gt;&amp;",
+        "": "",
+    }
+    assert await page.evaluate(work, list(cases)) == list(cases.values())
+
+
 async def test_figures_are_taken_over_the_time_between_two_readings(visit: Visit, server: Server) -> None:
     page = await visit.open(server)
     video = {"id": "v", "type": "inbound-rtp", "kind": "video", "codecId": "c", "frameWidth": 512, "frameHeight": 512}
