@@ -157,7 +157,7 @@ class Bench:
         return [aperture(picture, self.models) for picture in pictures]
 
     async def trial(self, number: int) -> Trial:
-        # The stages go round within each face.
+        # The stages go round within each face, what is said with every round.
         person, stage = self.person, STAGES[(number // PATTERN_EVERY + number) % len(STAGES)]
         choice = random.Random(7000 + number)
         total = self.times[-1][1]
@@ -172,7 +172,7 @@ class Bench:
         if stage != "thinking":
             await person.until(lambda: person.ours("caption", began))
         await asyncio.sleep(choice.uniform(*begins[stage]))
-        onset = await person.say(choice.choice(self.said))
+        onset = await person.say(self.said[number // len(STAGES) % len(SAID)])
         with contextlib.suppress(TimeoutError):
             await person.until(lambda: person.ours("interrupted", onset), 8.0)
         await person.finished()
