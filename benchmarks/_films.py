@@ -43,8 +43,24 @@ SENTENCES = (
     "We lost our way in the fog, but a sheep dog led us home.",
     "Put the milk and the butter back into the refrigerator, please.",
     "Those vases were moved from Rome to Vienna in a wooden box.",
+    "The number of members has grown by about a tenth since April.",
+    "Our neighbour keeps ten ducks, two goats and a grey donkey.",
+    "It took the painter a long time to get the colour of the lake right.",
+    "Somebody left a lamp burning in the kitchen again last night.",
+    "Take the second road on the left and ask for the old library.",
+    "The company promised to repair the broken pump by tomorrow.",
+    "In spring the meadow is full of poppies, bees and butterflies.",
+    "He remembered the tune, but he had forgotten nearly every word.",
+    "Tell the captain that the cargo must be loaded before dark.",
+    "A plumber climbed up the ladder to look at the leaking pipe.",
+    "She collects stamps, old maps and pictures of steam engines.",
+    "The train to the coast is late, so let us get a cup of tea.",
+    "Grandmother told us stories of robbers in the dark mountains.",
+    "My uncle repairs clocks in a tiny shop behind the market.",
+    "Nobody knows how deep the green pond in the garden really is.",
+    "The doctor recommended a bit of rest and plenty of warm soup.",
 )
-"""In no training text."""
+"""In no training text. Fewer closures than these have would not tell an AUC of 0.85 from one of 0.82."""
 PAUSE_S = 0.5
 """Silence between the sentences of a film: long enough that a mouth has no excuse."""
 SMILING = 0.03

@@ -13,6 +13,8 @@ from .sound import BANDS
 Floats = npt.NDArray[np.float32]
 
 WEIGHTS = Path(__file__).parent / "assets" / "mouth.npz"
+"""Of several members, each trained from another seed, in one array for each layer: [members, from, to]. What they say
+is averaged, which is surer than each of them."""
 CONTEXT = 3
 """Steps that the convolution sees."""
 LOOK_AHEADS = (2, 4, 6)
@@ -36,7 +38,8 @@ class MouthNet:
     def __init__(self, path: Path = WEIGHTS) -> None:
         self._w = _weights(path)
         self._seen = np.zeros((CONTEXT, 2 * BANDS), np.float32)
-        self._state = np.zeros(self._w["hidden"].shape[0], np.float32)
+        members, size, _ = self._w["hidden"].shape
+        self._state = np.zeros((members, 1, size), np.float32)
 
     def step(self, features: Floats) -> Floats:
         """Features of two hops, shape (2, BANDS), to the mouths of `LOOK_AHEADS` steps ago, shape (3, 8): `MOUTH`
@@ -44,11 +47,12 @@ class MouthNet:
         w = self._w
         self._seen[:-1] = self._seen[1:]
         self._seen[-1] = features.reshape(-1)
-        front = np.maximum(self._seen.reshape(-1) @ w["front"] + w["front_bias"], 0)
+        front = np.maximum(self._seen.reshape(1, -1) @ w["front"] + w["front_bias"], 0)
         given, kept = front @ w["input"] + w["input_bias"], self._state @ w["hidden"] + w["hidden_bias"]
-        n = len(self._state)
-        gates = _sigmoid(given[: 2 * n] + kept[: 2 * n])
-        reset, update = gates[:n], gates[n:]
-        fresh = np.tanh(given[2 * n :] + reset * kept[2 * n :])
+        n = self._state.shape[-1]
+        gates = _sigmoid(given[..., : 2 * n] + kept[..., : 2 * n])
+        reset, update = gates[..., :n], gates[..., n:]
+        fresh = np.tanh(given[..., 2 * n :] + reset * kept[..., 2 * n :])
         self._state = ((1 - update) * fresh + update * self._state).astype(np.float32)
-        return _sigmoid(self._state @ w["mouth"] + w["mouth_bias"]).reshape(len(LOOK_AHEADS), -1)
+        said = _sigmoid(self._state @ w["mouth"] + w["mouth_bias"]).mean(axis=0)
+        return np.asarray(said.reshape(len(LOOK_AHEADS), -1), np.float32)

@@ -29,6 +29,8 @@ WEIGHTS = ROOT / "puppet" / "assets" / "mouth.npz"
 OLDEST = (3, 11)
 ENGINES = (("festival", "festival_held", "flite", "espeak_held"), ("open_jtalk", "formant", "espeak"))
 """Two processes speak, about as long as each other; what an engine says does not depend on the others."""
+SEEDS = ("1", "2")
+"""Of the members, each trained by a process of its own."""
 SMALL = ("--share", "0.02"), ("--epochs", "1")
 """Of the corpus and of the training, with `--small`: minutes, to see that everything works and comes out the same."""
 PINNED = {
@@ -106,7 +108,10 @@ def main() -> None:
         with ThreadPoolExecutor(len(ENGINES)) as pool:
             list(pool.map(lambda names: run("corpus", corpus, *names, *share), ENGINES))
     say("Training …")
-    run("train", corpus, out, *epochs)
+    members = [corpus.with_name(f"{corpus.name}-{seed}.npz") for seed in SEEDS]
+    with ThreadPoolExecutor(len(SEEDS)) as pool:
+        list(pool.map(lambda m, seed: run("train", corpus, m, "--seed", seed, *epochs), members, SEEDS))
+    run("train", corpus, out, "--join", *members)
     say(f"{out}: sha256 {digest(out)}, {'as before' if digest(out) == before else 'new'}")
     if out == WEIGHTS:
         run("report", corpus)
