@@ -283,14 +283,28 @@ def _eye(rim: Floats, left: bool) -> Eye:
     return Eye(frame, upper, lower, (float(local[16, 0]), float(local[16, 1])), radius)
 
 
-_DRAWN = 0.65
-"""How unlike skin the picture may be just below an eye, as a share of how unlike skin the eye is. Lower lids of
-photographs and paintings stay below 0.55; where the large eyes of a drawing go on below the rim it is 0.85."""
+_DRAWN = 0.6
+"""How unlike skin the picture may be just below the eyes, as a share of how unlike skin they are, in the mean of both.
+Photographs and paintings stay below 0.5; where the large eyes of a drawing go on below the rim it is 0.7 and more."""
+_PALE = 0.55
+"""Colourfulness of an eye's white, as a share of the skin's."""
 
 
-def _grown(bgr: npt.NDArray[np.uint8], eye: Eye) -> Eye:
+def _runs(shape: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """First and last row of each column's longest run: a crease that touches the eye somewhere is none of it."""
+    length = np.zeros(shape.shape[1], np.intp)
+    longest, last = length.copy(), length.copy()
+    for row, here in enumerate(shape):
+        length = (length + 1) * here
+        better = length > longest
+        longest, last = np.where(better, length, longest), np.where(better, row, last)
+    return last - np.maximum(longest - 1, 0), last
+
+
+def _grown(bgr: npt.NDArray[np.uint8], eye: Eye) -> tuple[Eye, float]:
     """Eyes larger than any person's, as drawings have them: the network draws human rims into them. Here the eye is all
-    that hangs together and is not skin. Other eyes come back as they are."""
+    that hangs together and is not skin. Beside it how unlike skin the picture is just below the rim, of what the eye
+    is; 0 and the eye as it was where nothing is found."""
     per_unit, box = 30.0, (-2.2, -1.9, 2.2, 1.9)
     strip = eye.frame.unrolled(bgr, box, per_unit)
     lab = cv2.cvtColor(np.clip(strip, 0, 255).astype(np.uint8), cv2.COLOR_BGR2LAB).astype(np.float32)
@@ -303,18 +317,27 @@ def _grown(bgr: npt.NDArray[np.uint8], eye: Eye) -> Eye:
     core = (y > upper + 0.05) & (y < lower - 0.05)
     inside = float(np.median(unlike[core & (reach < 0.8)])) if core.any() else 0.0
     rim = float(np.median(unlike[(y > lower + 0.04) & (y < lower + 0.16) & (reach < 0.45)]))
-    if inside < 8 or rim < _DRAWN * inside:
-        return eye
-    _, labels = cv2.connectedComponents((unlike > 0.4 * inside).astype(np.uint8))
+    if inside < 8:
+        return eye, 0.0
+    # Beside an iris so dark, the white is hardly unlike light skin: it is told by its colour.
+    colourful, of_skin = np.hypot(*(lab[..., 1:] - 128).transpose(2, 0, 1)), float(np.hypot(*(skin[1:] - 128)))
+    pale = (colourful < _PALE * of_skin) & (unlike > 10)
+    _, labels = cv2.connectedComponents(((unlike > 0.4 * inside) | pale).astype(np.uint8))
     within = labels[core & (reach < 0.6)]
     if not (within > 0).any():
-        return eye
+        return eye, 0.0
     shape = labels == np.bincount(within[within > 0]).argmax()
-    top, bottom = shape.argmax(0), shape.shape[0] - 1 - shape[::-1].argmax(0)
+    # Rims of glints and the light of a brown iris are as skin is; so is what lies between the eye and a crease above.
+    _, holes, found, _ = cv2.connectedComponentsWithStats((~shape).astype(np.uint8), connectivity=4)
+    filled = found[:, cv2.CC_STAT_AREA] < 0.06 * per_unit**2
+    filled[np.unique(holes[core & (reach < 0.6)])] = True
+    filled[np.unique(np.concatenate([holes[[0, -1]].ravel(), holes[:, [0, -1]].ravel()]))] = False
+    shape |= filled[holes]
+    top, bottom = _runs(shape)
     # Thin ends are lashes and brush strokes.
     tall = np.flatnonzero(shape.any(0) & (bottom - top > 0.16 * per_unit))
     if len(tall) < per_unit or top[tall].min() == 0 or bottom[tall].max() == shape.shape[0] - 1:
-        return eye
+        return eye, 0.0
     ends = [(float(x[0, i]), float(y[(top[i] + bottom[i]) // 2, 0])) for i in (tall[0], tall[-1])]
     left, right = eye.frame.pixels(ends)
     length = float(np.linalg.norm(right - left))
@@ -327,7 +350,7 @@ def _grown(bgr: npt.NDArray[np.uint8], eye: Eye) -> Eye:
         )
     ratio = eye.frame.half / frame.half
     iris = frame.local(eye.frame.pixels(eye.iris))
-    return Eye(frame, lines[0], lines[1], (float(iris[0]), float(iris[1])), eye.radius * ratio)
+    return Eye(frame, lines[0], lines[1], (float(iris[0]), float(iris[1])), eye.radius * ratio), rim / inside
 
 
 _MAX_GROWN = 1.8
@@ -337,10 +360,12 @@ _MAX_GROWN = 1.8
 def _eyes(bgr: npt.NDArray[np.uint8], rims: Floats) -> tuple[Eye, Eye]:
     """Both eyes; those of a drawing are large on both sides, or what seems so is none."""
     left, right = _eye(rims[0], True), _eye(rims[1], False)
-    grown = _grown(bgr, left), _grown(bgr, right)
+    grown, goes_on = zip(_grown(bgr, left), _grown(bgr, right), strict=True)
+    if min(goes_on) == 0 or sum(goes_on) / 2 < _DRAWN:
+        return left, right
     ratios = [new.frame.half / old.frame.half for new, old in zip(grown, (left, right), strict=True)]
     alike = max(ratios) < 1.3 * min(ratios) and max(ratios) < _MAX_GROWN
-    return grown if alike and all(g is not e for g, e in zip(grown, (left, right), strict=True)) else (left, right)
+    return (grown[0], grown[1]) if alike else (left, right)
 
 
 CHEEKS = ((50, 205), (280, 425))

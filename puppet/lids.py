@@ -75,6 +75,11 @@ class Lid:
         self._area = smoothstep(-self._lashes - _FOLD, -self._lashes, away) * sides
         self._socket = 0.85 * smoothstep(-self._lashes - _SOCKET, -self._lashes - 0.08, away) * sides
         self._skin = self._healed()
+        # Beyond the outer corner it brightens little: what is dark there are lashes and shade that go on around it.
+        outer = smoothstep(0.92, 1.18, -x if left else x)
+        darker = 0.85 * outer * smoothstep(4, 24, (self._skin - self._open).mean(2))
+        self._area *= 1 - darker
+        self._socket *= 1 - darker
         lid = self._area > 0.9
         self._lash = np.minimum(self._lash, 0.55 * self._skin[lid].mean(0)) if lid.any() else self._lash
         # Skin without the picture's grain would look like wax. The same grain every time: it belongs to the lid.
