@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .anatomy import LINE_X, Eye, Floats, smoothstep
+from .eyes import Eye
+from .frame import LINE_X, Floats, smoothstep
 
 Bgr = npt.NDArray[np.uint8]
 

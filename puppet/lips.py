@@ -16,8 +16,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .anatomy import LINE_X, Floats, Mouth, eased, smoothstep
+from .anatomy import Mouth
 from .coefficients import Coefficients
+from .frame import LINE_X, Floats, eased, smoothstep
 from .oral import Oral
 
 Bgr = npt.NDArray[np.uint8]

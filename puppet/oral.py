@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .anatomy import LINE_X, Floats, Mouth, eased, smoothstep
+from .anatomy import Mouth
+from .frame import LINE_X, Floats, eased, smoothstep
 
 if TYPE_CHECKING:
     from .lips import Shape

@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .anatomy import BROW_ENDS, BROWS, OVAL, Anatomy, Floats, smoothstep
+from .anatomy import BROW_ENDS, BROWS, OVAL, Anatomy
 from .coefficients import Coefficients
+from .frame import Floats, smoothstep
 from .landmarks import CHIN
 from .portrait import Portrait
 from .scratch import Scratch

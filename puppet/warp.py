@@ -17,8 +17,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .anatomy import Anatomy, Floats, study
+from .anatomy import Anatomy, study
 from .coefficients import Coefficients
+from .frame import Floats
 from .lids import Lid
 from .lips import Lips, Motion, Shape
 from .portrait import Portrait, load

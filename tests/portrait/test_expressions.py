@@ -7,8 +7,9 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from puppet.anatomy import LINE_X, study
+from puppet.anatomy import study
 from puppet.coefficients import NEUTRAL, Coefficients
+from puppet.frame import LINE_X
 from puppet.oral import Oral
 from puppet.portrait import Portrait
 from puppet.warp import PortraitRig
