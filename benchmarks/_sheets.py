@@ -50,7 +50,7 @@ POSES = {
     "turned": Coefficients(yaw=-8, pitch=-3, roll=3, jaw=0.3),
 }
 FEW = ("rest", "ah", "oo", "blink")
-LARGE = ("default", "astronaut", "grace_hopper", "drawing")
+LARGE = (*CAST, "astronaut", "grace_hopper", "drawing")
 """These poses of these faces are what docs/faces.md shows at 1024 pixels."""
 MOODS_OF = ("default", "amara", "astronaut")
 LARGEST = 150_000

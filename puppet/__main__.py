@@ -11,6 +11,7 @@ import cv2
 from . import CAST, load_rig
 from .emotions import EMOTIONS
 from .film import FilmError, film
+from .warp import PortraitRig
 
 
 def _scale(text: str) -> float:
@@ -38,6 +39,8 @@ def main(argv: list[str] | None = None) -> int:
         if args.source_path not in CAST and not Path(args.source_path).exists():
             raise FilmError(f"{args.source_path} is neither a file nor one of {names}.")
         rig = load_rig(args.source_path)
+        if isinstance(rig, PortraitRig) and rig.faces > 1:
+            sys.stderr.write(f"{args.source_path} shows {rig.faces} faces: the largest speaks.\n")
         count = film(
             rig, args.audio_path, args.output_path, scale=args.frame_scale, seed=args.seed, emotion=args.emotion
         )
@@ -45,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     except OSError as error:
-        sys.stderr.write(f"{error.filename or args.audio_path}: {error.strerror or error}\n")
+        sys.stderr.write(f"{error.filename or args.output_path}: {error.strerror or error}\n")
         return 2
     except ValueError as error:
         sys.stderr.write(f"{error}\n")

@@ -42,6 +42,12 @@ class Chunk:
     look_ahead: int = 2
     """Heard beyond the picture drawn, 1 to 3; more is never waited for."""
 
+    def __post_init__(self) -> None:
+        if self.history < 0 or self.step < 1 or self.look_ahead < 1:
+            raise ValueError(
+                f"A chunk has at least 0, 1 and 1 pictures, not {self.history}, {self.step}, {self.look_ahead}."
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class _Moment:

@@ -43,8 +43,7 @@ def resampled(sound: npt.NDArray[np.int16], source: int, target: int) -> npt.NDA
 
 
 def read_sound(path: Path, rate: int) -> npt.NDArray[np.int16]:
-    """Any file that has sound, as mono at `rate` Hz. Raises `FilmError` where there is none and `OSError` where the
-    file cannot be read."""
+    """Any file that has sound, as mono at `rate` Hz. Raises `FilmError` where there is none, or it cannot be read."""
     try:
         with av.open(str(path)) as source:
             if not source.streams.audio:
@@ -52,6 +51,8 @@ def read_sound(path: Path, rate: int) -> npt.NDArray[np.int16]:
             sound = _resampled(source.decode(audio=0), rate)
     except av.error.InvalidDataError as error:
         raise FilmError(f"{path.name} is not a recording: {error.strerror}.") from None
+    except OSError as error:
+        raise FilmError(f"{path} cannot be read: {error.strerror or error}.") from error
     if not len(sound):
         raise FilmError(f"{path.name} has no sound.")
     return sound

@@ -215,6 +215,11 @@ class PortraitRig:
     def height(self) -> int:
         return self._portrait.height
 
+    @property
+    def faces(self) -> int:
+        """How many faces the picture showed; this is the largest."""
+        return self._portrait.faces
+
     def stage(self, size: tuple[int, int]) -> _Stage:
         with self._lock:
             stage = self._stages.get(size)

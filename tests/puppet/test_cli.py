@@ -70,6 +70,7 @@ def test_another_character_speaks(tmp_path: Path) -> None:
         ("good.wav", b"", "nowhere/o.mp4", "nowhere"),
         ("good.wav", b"", "taken.mp4", "taken.mp4 is a directory"),
         ("sound.mp4", b"", "sound.mp4", "would overwrite the sound"),
+        ("good.wav", b"", "/proc/o.mp4", "/proc"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(
