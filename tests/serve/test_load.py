@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from avatar.face import pattern
-from avatar.types import Frame, Pcm, Phone
+from avatar.types import Frame
 from tests.serve.conftest import Service
 
 SENTENCE = "One two three four five six seven eight nine ten eleven twelve thirteen fourteen. "
@@ -22,8 +21,8 @@ async def test_a_slow_machine_draws_fewer_pictures_and_says_so(
     feed = pattern.PatternPerformance.feed
     picture_s = 0.2
 
-    def slow(self: Any, pcm: Pcm, phones: Sequence[Phone] = ()) -> list[Frame]:
-        frames = feed(self, pcm, phones)
+    def slow(self: Any, *heard: Any) -> list[Frame]:
+        frames = feed(self, *heard)
         time.sleep(picture_s * sum(frame.i420 is not None for frame in frames))
         return frames
 

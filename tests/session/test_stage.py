@@ -175,7 +175,7 @@ async def test_a_cut_halts_what_is_being_drawn() -> None:
     drawing, halted = threading.Event(), threading.Event()
     order: list[str] = []
 
-    def feed(pcm: Pcm, phones: Sequence[Phone] = ()) -> list[Frame]:
+    def feed(pcm: Pcm, phones: Sequence[Phone] = (), accents: Sequence[Accent] = ()) -> list[Frame]:
         order.append("feed")
         drawing.set()
         assert halted.wait(30), "told only when the call was over"
@@ -191,7 +191,7 @@ async def test_a_cut_halts_what_is_being_drawn() -> None:
         stage = stage_of(face, pool)
         slices = stage.perform(Clause("x", 0, "t"), chunked(np.zeros(6400, np.int16), 16000, []))
         task = asyncio.ensure_future(anext(slices, None))
-        await asyncio.to_thread(drawing.wait)
+        assert await asyncio.to_thread(drawing.wait, 30)
         stage.cut(-1)
         assert await task is None
         assert await stage.idle(-1) is not None
