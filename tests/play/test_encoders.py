@@ -8,6 +8,7 @@ import pytest
 
 from avatar.play import codecs, libvpx, svtav1
 from avatar.play.video import ENCODERS, VideoEncoder
+from tests.absent import absent
 
 DECODERS = {"vp9": "vp9", "av1": "libdav1d", "h264": "h264", "vp8": "vp8"}
 DIRECT = {"vp9": libvpx.load, "vp8": libvpx.load, "av1": svtav1.load, "h264": lambda: True}
@@ -54,7 +55,7 @@ class Stream:
 @pytest.mark.parametrize("codec", ENCODERS)
 def test_the_rate_of_a_running_encoder_changes_without_a_key_frame(codec: str) -> None:
     if DIRECT[codec]() is None:
-        pytest.skip("its library cannot be reached directly here")
+        absent("its library cannot be reached directly here")
     stream = Stream(codec, ENCODERS[codec](800_000))
     stream.run(50)
     high = stream.run(50)
