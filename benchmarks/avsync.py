@@ -98,12 +98,12 @@ def bursts(seconds: float) -> np.ndarray[Any, np.dtype[np.int16]]:
     return (envelope * np.sin(np.arange(size) * 2 * np.pi * 220 / RATE) * 32767).astype(np.int16)
 
 
-def speech_file(path: Path) -> Path:
+def speech_file(path: Path, seconds: float = SECONDS) -> Path:
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(RATE)
-        file.writeframes(bursts(SECONDS).tobytes())
+        file.writeframes(bursts(seconds).tobytes())
     return path
 
 
