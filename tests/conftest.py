@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_timeout
 from hypothesis import settings
 
 from checkpoints.fetch import ENTRIES, HERE, FetchError, fetch
@@ -21,6 +22,31 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if "soak" not in config.option.markexpr:
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("soak")])
         items[:] = [item for item in items if not item.get_closest_marker("soak")]
+
+
+def _limit(item: pytest.Item) -> None:
+    """Starts the clock of pytest-timeout anew. It stops with a test's first failure, and does not run while fixtures end
+    or the test is tried again, where a browser that hangs would hold everything up."""
+    settings = pytest_timeout.get_env_settings(item.config)
+    if marker := item.get_closest_marker("timeout"):
+        settings = settings._replace(timeout=marker.args[0])
+    if settings.timeout:
+        item.config.pluginmanager.hook.pytest_timeout_set_timer(item=item, settings=settings)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    _limit(item)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    _limit(item)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    _limit(item)
 
 
 @pytest.fixture(scope="session")

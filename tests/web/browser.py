@@ -15,13 +15,15 @@ import urllib.error
 import urllib.request
 import wave
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+import psutil
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, Playwright, async_playwright
+from playwright.async_api import Error as PlaywrightError
 
 from tests.hear.sounds import clip, silence
 
@@ -159,12 +161,57 @@ async def chromium(*, microphone: Path | None = None, allowed: bool = True) -> A
         flags.append("--use-fake-ui-for-media-stream")
     if microphone is not None:
         flags.append(f"--use-file-for-fake-audio-capture={microphone}%noloop")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium_path(), args=flags)
+    others = {child.pid for child in psutil.Process().children()}
+    playwright: Playwright | None = None
+    try:
+        async with asyncio.timeout(2 * PATIENCE_S):
+            playwright = await async_playwright().start()
+            browser = await playwright.chromium.launch(executable_path=chromium_path(), args=flags)
+        yield browser
+    finally:
         try:
-            yield browser
-        finally:
-            await browser.close()
+            async with asyncio.timeout(PATIENCE_S):
+                if playwright is not None:
+                    await browser.close()
+                    await playwright.stop()
+        except (TimeoutError, PlaywrightError):
+            _kill_drivers(others)
+
+
+def _kill_drivers(others: set[int]) -> None:
+    """Ends Playwright's drivers among this process' children, but for `others`, and their browsers: one that spins
+    answers nothing, and whoever waits for its end waits for ever."""
+    for driver in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):
+            if driver.pid in others or "run-driver" not in driver.cmdline():
+                continue
+            for process in [*driver.children(recursive=True), driver]:
+                process.kill()
+
+
+class SharedBrowser:
+    """One Chromium for many tests; one that no longer answers is replaced, so that it fails one test and not all."""
+
+    def __init__(self) -> None:
+        self._stack = AsyncExitStack()
+        self._browser: Browser | None = None
+
+    async def answering(self) -> Browser:
+        """The browser, if it opens a window within a while, else another."""
+        if self._browser is not None:
+            try:
+                async with asyncio.timeout(PATIENCE_S):
+                    await (await self._browser.new_context()).close()
+                return self._browser
+            except (TimeoutError, PlaywrightError):
+                await self.close()
+        self._browser = await self._stack.enter_async_context(chromium())
+        return self._browser
+
+    async def close(self) -> None:
+        self._browser = None
+        stack, self._stack = self._stack, AsyncExitStack()
+        await stack.aclose()
 
 
 def microphone_file(path: Path, said: str, *, lead_s: float = 3.0) -> Path:

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
-from tests.web.browser import chromium, own_server, server
+from tests.web.browser import SharedBrowser, own_server, server
 from tests.web.visit import Visit
 
 __all__ = ["own_server", "server"]
@@ -23,9 +23,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as browser:
-        yield browser
+async def shared_browser() -> AsyncIterator[SharedBrowser]:
+    shared = SharedBrowser()
+    yield shared
+    await shared.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def browser(shared_browser: SharedBrowser) -> Browser:
+    return await shared_browser.answering()
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from playwright.async_api import Browser, BrowserContext, Page, expect
@@ -72,7 +73,8 @@ class Visit:
 
     async def leave(self) -> None:
         if self._context is not None:
-            await self._context.close()
+            async with asyncio.timeout(PATIENCE_S):
+                await self._context.close()
         assert not self.problems
 
     # -- what a person does
