@@ -4,8 +4,8 @@ Picture and sound leave as the pairs they were made in. Where no speech is queue
 the slot, so the picture never stops. The loop knows slots and ticks only; the clock, the wire and the face
 are handed in.
 
-Algorithmic latency: a slice waits for the next slot, 20 ms on average, and up to `IDLE_LEAD_S` longer when an idle
-picture for that slot was already being drawn.
+Algorithmic latency: a slice waits for the next slot, 20 ms on average, and for one more where an idle picture was drawn
+for that slot before the face drew the slice.
 """
 
 from __future__ import annotations
@@ -282,7 +282,10 @@ class Playout:
                 return Slice(frame, _SLOT_SILENCE)
         if self._paused:
             return Slice(_AS_BEFORE, _SLOT_SILENCE)
-        if self._queue and task is None:
+        if self._queue:
+            if task is not None:  # asked for while the face drew what is queued now: it waits and would come to nothing
+                task.cancel()
+                self._idle_task = None
             self._room.set()
             return self._queue.popleft()
         self.held += 1

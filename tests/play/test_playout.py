@@ -251,6 +251,38 @@ async def test_a_slow_face_costs_pictures_never_sound(monkeypatch: pytest.Monkey
     await asyncio.gather(task, return_exceptions=True)
 
 
+async def test_speech_does_not_wait_for_an_idle_picture_that_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on the stage: an idle picture that is asked for while speech is drawn has to wait, and is not wanted then."""
+    house = House(Time(monkeypatch))
+    drawing = asyncio.Lock()
+    asked: list[int] = []
+
+    async def idle(shown: int) -> Frame | None:
+        asked.append(shown)
+        async with drawing:
+            return await House.idle(house, shown)
+
+    house.playout._idle = idle
+    task = asyncio.create_task(house.playout.run())
+    await until(lambda: len(house.wire.pictures) >= 5)
+    house.playout.begin("t")
+    await drawing.acquire()
+    count = len(asked)
+    await until(lambda: len(asked) > count)  # the idle picture of the next slot waits now
+    slot = house.wire.pictures[-1][0] + 1
+    pieces = house.slices("t", 3)
+    for piece in pieces:
+        assert await house.playout.put(piece)
+    await until(lambda: len(house.sent) == 3)
+    drawing.release()
+    assert [at for _, at in house.sent] == [slot, slot + 1, slot + 2]
+    await until(lambda: len(house.wire.pictures) > slot + 6)  # and idle life goes on after it
+    assert house.made > pieces[-1].frame.serial
+    assert house.playout.shown > pieces[-1].frame.serial
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 def _track(slices: list[Slice], played: int) -> str:
     tracker = HeardTracker()
     for piece in slices:
