@@ -24,6 +24,7 @@ from .errors import AvatarError, Invalid
 from .events import Caption, Event, Interrupted
 from .play import codecs
 from .play.source import Broadcast, PictureSource, Shot, Sound
+from .speak.spoken import EMPHASIS
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +89,8 @@ class Captions:
             start, end = max(0.0, cue.start_s - origin_s), min(length_s, cue.end_s - origin_s)
             if end > start:
                 text = cue.text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-                lines += [f"{_clock(start)} --> {_clock(end)}", " ".join(text.split()), ""]
+                text = EMPHASIS.sub(r"<i>\2</i>", " ".join(text.split()))
+                lines += [f"{_clock(start)} --> {_clock(end)}", text, ""]
         return "\n".join(lines)
 
 

@@ -124,11 +124,12 @@ class Session:
 
     def _limit(self, reason: Literal["network", "load"], **changes: Any) -> None:
         """The client's network, or the machine, asks for less or allows more."""
-        before, self._limits = self._limits, replace(self._limits, **changes)
+        before = self.effective()
+        self._limits = replace(self._limits, **changes)
         if self.stage is not None:
             self.stage.tune(self._shown)
-        if self._limits != before:
-            self.outbox(SessionChanged(self.effective(), reason))
+        if (now := self.effective()) != before:
+            self.outbox(SessionChanged(now, reason))
 
     @property
     def _shown(self) -> Tunables:

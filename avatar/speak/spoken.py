@@ -37,7 +37,7 @@ _IMAGE_OR_LINK = re.compile(r"!?\[([^\]\n]*)\]\([^()\s]*(?:\([^()\s]*\)[^()\s]*)
 _FOOTNOTE = re.compile(r"\[\^[^\]\s]+\]|(?<=[^\s\[(])\[\d{1,3}\](?!\()|【\d+[^】]*】")
 _TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9-]*(?:\s[^<>]{0,200})?/?>|<!--.*?-->", re.DOTALL)
 _AUTOLINK = re.compile(r"<((?:https?://|mailto:)[^<>\s]+)>")
-_EMPHASIS = re.compile(r"(\*{1,3}|~~|(?<![A-Za-z0-9])_{1,3})(?=\S)([^*~\n]*?\S)\1(?![A-Za-z0-9]*_)")
+EMPHASIS = re.compile(r"(\*{1,3}|~~|(?<![A-Za-z0-9])_{1,3})(?=\S)([^*~\n]*?\S)\1(?![A-Za-z0-9]*_)")
 _TIMES = re.compile(r"(?<=\d)\s?\*\s?(?=\d)")
 _CODE = re.compile(r"(`+)([^`\n]*)\1")
 
@@ -127,7 +127,7 @@ def _unmark(traced: Traced) -> None:
     traced.sub(_CODE, [2])
     traced.sub(_TIMES, ["×"])
     for _ in range(2):  # bold inside italics
-        traced.sub(_EMPHASIS, [2])
+        traced.sub(EMPHASIS, [2])
     traced.sub(_KEYCAP, [1])
     traced.sub(_EMOTICON, [])
     traced.sub(_KAOMOJI, [])

@@ -114,7 +114,7 @@ async def test_what_is_refused(tmp_path: Path) -> None:
 def test_captions_end_when_they_are_cut_and_escape_what_vtt_reads() -> None:
     captions = Captions()
     captions.take(Caption("a", "One & <two>\n\nthree", 10.0, 13.0), 10.0)
-    captions.take(Caption("a", "four", 12.5, 14.0), 12.5)
+    captions.take(Caption("a", "four **and** more: 2 * 3 * 4", 12.5, 14.0), 12.5)
     captions.take(Interrupted("a", "", 1.0, 0.0), 13.25)
     captions.take(Caption("b", "five", 20.0, 30.0), 20.0)
     assert captions.vtt(9.0, 12.0).splitlines() == [
@@ -124,7 +124,7 @@ def test_captions_end_when_they_are_cut_and_escape_what_vtt_reads() -> None:
         "One &amp; &lt;two&gt; three",
         "",
         "00:00:03.500 --> 00:00:04.250",
-        "four",
+        "four <i>and</i> more: 2 * 3 * 4",
         "",
         "00:00:11.000 --> 00:00:12.000",
         "five",
