@@ -25,8 +25,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _limit(item: pytest.Item) -> None:
-    """Starts the clock of pytest-timeout anew. It stops with a test's first failure, and so would not run while fixtures
-    end or the test is tried again, where a browser that hangs would hold everything up."""
+    """Starts the clock of pytest-timeout anew. It stops with a test's first failure, and so would not run while its
+    fixtures end or it is tried again, where a browser that hangs would hold everything up."""
     settings = pytest_timeout.get_env_settings(item.config)
     if marker := item.get_closest_marker("timeout"):
         settings = settings._replace(timeout=marker.args[0])
