@@ -4,8 +4,7 @@ Picture and sound leave as the pairs they were made in. Where no speech is queue
 the slot, so the picture never stops. The loop knows slots and ticks only; the clock, the wire and the face
 are handed in.
 
-Algorithmic latency: a slice waits for the next slot, 20 ms on average, and for one more where an idle picture was drawn
-for that slot before the face drew the slice.
+Algorithmic latency: a slice waits for the next slot, 20 ms on average.
 """
 
 from __future__ import annotations
@@ -272,23 +271,22 @@ class Playout:
             self._on_slice(piece, slot)
 
     def _take(self) -> Slice:
-        """The slice for this slot. An idle frame that has been drawn is shown before speech that was drawn after it, so
-        that frames are shown in the order in which the face made them."""
-        task = self._idle_task
-        if task is not None and task.done():
-            frame = task.result()
-            self._idle_task = task = None
-            if frame is not None:
-                return Slice(frame, _SLOT_SILENCE)
-        if self._paused:
-            return Slice(_AS_BEFORE, _SLOT_SILENCE)
-        if self._queue:
-            if task is not None:  # asked for while the face drew what is queued now: it waits and would come to nothing
-                task.cancel()
+        """The slice for this slot. Speech does not wait for idle life: of a picture that was drawn before it the motion
+        is skipped, a step as small as one lost on the way; one that still waits for the face comes to nothing."""
+        if self._queue and not self._paused:
+            if self._idle_task is not None:
+                self._idle_task.cancel()
                 self._idle_task = None
             self._room.set()
             return self._queue.popleft()
-        self.held += 1
+        task = self._idle_task
+        if task is not None and task.done():
+            frame = task.result()
+            self._idle_task = None
+            if frame is not None:
+                return Slice(frame, _SLOT_SILENCE)
+        if not self._paused:
+            self.held += 1
         return Slice(_AS_BEFORE, _SLOT_SILENCE)
 
 

@@ -248,6 +248,31 @@ async def test_a_slow_face_costs_pictures_never_sound(monkeypatch: pytest.Monkey
     await asyncio.gather(task, return_exceptions=True)
 
 
+async def test_speech_does_not_wait_for_an_idle_picture_that_was_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    house = House(Time(monkeypatch))
+    pieces: list[Slice] = []
+    slot = 0
+
+    async def idle(shown: int) -> Frame | None:
+        nonlocal slot
+        frame = await House.idle(house, shown)
+        if len(house.wire.pictures) >= 10 and not pieces:
+            slot = house.wire.pictures[-1][0] + 1
+            house.playout.begin("t")
+            pieces.extend(house.slices("t", 3))
+            for piece in pieces:
+                assert await house.playout.put(piece)
+        return frame
+
+    house.playout._idle = idle
+    task = asyncio.create_task(house.playout.run())
+    await until(lambda: len(house.wire.pictures) >= 20)
+    assert [at for _, at in house.sent] == [slot, slot + 1, slot + 2]
+    assert house.playout.held == 0 and house.playout.shown > pieces[-1].frame.serial
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_speech_does_not_wait_for_an_idle_picture_that_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on the stage: an idle picture that is asked for while speech is drawn has to wait, and is not wanted then."""
     house = House(Time(monkeypatch))
