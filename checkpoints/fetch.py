@@ -2,8 +2,9 @@
 
     python -m checkpoints.fetch [--quiet] [--list] [NAME ...]
 
-Everything it brings is in one table, `ENTRIES`; each file's SHA-256 is pinned there and checked before the file gets
-its name, so what lies under its name is what was published. What is there already is not fetched again.
+What a laptop can use is in one table, `ENTRIES`; each file's SHA-256 is pinned there and checked before the file gets
+its name, so what lies under its name is what was published. Ditto's published weights come when they are named
+(`ditto-pytorch`, `ditto-onnx`; see `hub`). What is there already is not fetched again.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from .hub import BUNDLES, Bundle, HubError, fetch_bundle
 
 HERE = Path(__file__).resolve().parent
 
@@ -253,26 +256,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--list", action="store_true", help="show what can be fetched and what is there")
     parser.add_argument("--directory", type=Path, default=HERE, help="where to (default: this directory)")
+    parser.add_argument("--revision", default="main", help="of Ditto's weights: a branch, tag or commit of the hub")
     options = parser.parse_args(argv)
-    table = {entry.name: entry for entry in ENTRIES}
+    table: dict[str, Entry | Bundle] = {entry.name: entry for entry in (*ENTRIES, *BUNDLES)}
     if unknown := [name for name in options.names if name not in table]:
         parser.error(f"there is no entry named {unknown[0]!r}; there are: {', '.join(table)}")
     if options.list:
         for entry in ENTRIES:
             state = "missing" if missing(entry, options.directory) else "there"
             size = sum(file.size for file in entry.files) / 1e6
-            print(f"{entry.name:12} {state:8} {size:6.1f} MB  {entry.licence:36} {entry.what}")
+            print(f"{entry.name:13} {state:8} {size:6.1f} MB  {entry.licence:36} {entry.what}")
+        for bundle in BUNDLES:
+            state = "there" if (options.directory / bundle.folder).is_dir() else "missing"
+            print(f"{bundle.name:13} {state:8}    2-3 GB  {bundle.licence:36} {bundle.what}")
         return 0
     failed = 0
-    for entry in [table[n] for n in options.names] or [e for e in ENTRIES if e.default]:
+    say: Callable[[str], None] = (lambda _: None) if options.quiet else print
+    for item in [table[n] for n in options.names] or [e for e in ENTRIES if e.default]:
         try:
-            brought = fetch(entry, options.directory, (lambda _: None) if options.quiet else print)
-        except FetchError as error:
+            if isinstance(item, Bundle):
+                say(f"Fetching {item.name}: {item.what} ({item.licence}) …")
+                for line in fetch_bundle(item, options.directory, say, options.revision).lines():
+                    say(f"{item.name}: {line}")
+            else:
+                say(f"{item.name}: {'fetched' if fetch(item, options.directory, say) else 'already there'}.")
+        except (FetchError, HubError) as error:
             failed += 1
-            print(f"Not fetched: {entry.name} ({entry.what}): {error}.", file=sys.stderr)
-        else:
-            if not options.quiet:
-                print(f"{entry.name}: {'fetched' if brought else 'already there'}.")
+            print(f"Not fetched: {item.name} ({item.what}): {error}.", file=sys.stderr)
     return 1 if failed and not options.quiet else 0
 
 

@@ -1,15 +1,14 @@
 """What a chunk configuration costs: delay, runs of the network, and how smoothly blocks meet.
 
 The delays follow from how the loop waits (specification §12). Time and jitter are measured with whatever diffusion
-network is given; without a checkpoint that is one with weights made by the rule of the test weights, whose time is the
-real one's and whose motion is not.
+network is given. Without a checkpoint its weights are made by the rule of the test weights: the time of the full width
+is the real one's, the motion is not.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,12 +16,12 @@ import numpy as np
 from .actor import Actor, ActorState
 from .audio.chunks import FRAME, Chunks
 from .audio.features import WIDTH
-from .chunking import Pace
+from .chunking import LOW_LATENCY, Pace
 from .deterministic import Deterministic
 from .motion.clips import LENGTH
 from .motion.options import Options
 from .motion.sampler import Sampler
-from .motion.vector import Array
+from .motion.vector import SIZE, Array
 from .persona import Persona
 from .source import SourceFrame, source
 
@@ -43,14 +42,18 @@ CONFIGS: tuple[tuple[tuple[int, int, int], int | None, bool], ...] = (
 """History, chunk and look-ahead; V, None for the one that fits; whether frames are given early."""
 
 
+TOLD = 1103
+"""Numbers that the network is told of a frame (§4)."""
+STEPS: tuple[int, ...] = (5, 20, 50)
+"""Other numbers of steps than ten, for the two settings that are used most."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One line of the table."""
 
     pace: Pace
     steps: int
-    clip_ms: float
-    """Of one clip, at `steps`."""
     inside: float
     """Median jump of the driven points' speed from frame to frame, thousandths of the face's unit."""
     border: float
@@ -59,6 +62,16 @@ class Row:
     @property
     def clips_per_s(self) -> float:
         return 25 / self.pace.new
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one clip costs at a number of steps."""
+
+    gflop: float
+    """Counted on the published width."""
+    ms: float
+    """Measured."""
 
 
 class _Sounds:
@@ -70,7 +83,6 @@ class _Sounds:
         # Speech changes from frame to frame, but not as noise does.
         self._rows = (rows[:-2] + rows[1:-1] + rows[2:]) / np.float32(np.sqrt(3))
         self._heard = 0
-        self.took: list[float] = []
 
     def hear(self, window: Array) -> Array:
         c = self._chunks
@@ -81,10 +93,7 @@ class _Sounds:
         return out
 
     def move(self, condition: Array, pose: Array, start: Array, noises: Array) -> Array:
-        began = time.perf_counter()
-        made: Array = self._sampler.sample(condition[None], pose[None], start[None], noises[:, None])[0]
-        self.took.append((time.perf_counter() - began) * 1000)
-        return made
+        return np.asarray(self._sampler.sample(condition[None], pose[None], start[None], noises[:, None])[0])
 
 
 def persona(rule: Deterministic, options: Options, work: _Sounds) -> Persona:
@@ -97,47 +106,68 @@ def persona(rule: Deterministic, options: Options, work: _Sounds) -> Persona:
     return made
 
 
-def measure(sampler: Sampler, pace: Pace, steps: int, frames: int = 60, rule: Deterministic | None = None) -> Row:
-    """Time and jitter of a speech of `frames` frames."""
-    rule = rule or Deterministic()
-    work = _Sounds(sampler, pace.chunks, rule)
-    options = Options.of({"online_mode": True, "overlap_v2": 70, "fix_kp_cond": 1, "fix_kp_cond_dim": [0, 202]})
-    actor = Actor(persona(rule, options, work), work, ActorState(1, pace=pace, steps=steps))
-    work.took.clear()
-    poses = [*actor.feed(np.zeros(frames * FRAME, np.float32)), *actor.finish()]
-    points = np.stack([pose.drawn.x_d for pose in poses])
-    turns = np.abs(np.diff(points, n=2, axis=0)).mean(axis=(1, 2)) * 1000
-    at = np.arange(1, len(points) - 1)
-    # The speed changes across a border in the frame before it and in the first one behind it.
-    border = np.isin(at % pace.new, (0, pace.new - 1)) & (at >= pace.new - 1)
-    inside = turns[~border] if (~border).any() else turns
-    return Row(pace, steps, float(np.median(work.took)), float(np.median(inside)), float(np.median(turns[border])))
+class Bench:
+    """Jitter of the settings, with one network; a nobody's face is made once for all of them."""
+
+    def __init__(self, sampler: Sampler, rule: Deterministic | None = None) -> None:
+        self._sampler, self._rule = sampler, rule or Deterministic()
+        options = Options.of({"online_mode": True, "overlap_v2": 70, "fix_kp_cond": 1, "fix_kp_cond_dim": [0, 202]})
+        options = replace(options, sampling_timesteps=10)
+        self._persona = persona(self._rule, options, _Sounds(sampler, Pace().chunks, self._rule))
+
+    def row(self, pace: Pace, steps: int, frames: int = 60) -> Row:
+        """Of a speech of `frames` frames."""
+        work = _Sounds(self._sampler, pace.chunks, self._rule)
+        actor = Actor(self._persona, work, ActorState(1, pace=pace, steps=steps))
+        poses = [*actor.feed(np.zeros(frames * FRAME, np.float32)), *actor.finish()]
+        points = np.stack([pose.drawn.x_d for pose in poses])
+        turns = np.abs(np.diff(points, n=2, axis=0)).mean(axis=(1, 2)) * 1000
+        at = np.arange(1, len(points) - 1)
+        # The speed changes across a border in the frame before it and in the first one behind it.
+        border = np.isin(at % pace.new, (0, pace.new - 1)) & (at >= pace.new - 1)
+        inside = turns[~border] if (~border).any() else turns
+        return Row(pace, steps, float(np.median(inside)), float(np.median(turns[border])))
 
 
-def table(rows: Sequence[Row]) -> str:
-    """The rows as Markdown."""
-    lines = [
-        "| (p,c,f) | V | given | steps | first picture ms | least | mean | most | clips/s | ms/clip | jitter inside "
-        "| at borders |",
-        "|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
-    ]
-    for row in rows:
-        c, (least, mean, most) = row.pace.chunks, row.pace.delays_ms()
-        measured = f"{row.clip_ms:.0f} | {row.inside:.2f} | {row.border:.2f}" if row.clip_ms else "– | – | –"
-        lines.append(
-            f"| ({c.past},{c.current},{c.future}) | {row.pace.new} | {'early' if row.pace.early else 'fused'} "
-            f"| {row.steps} | {row.pace.delay_ms(0):.0f} | {least:.0f} | {mean:.0f} | {most:.0f} "
-            f"| {row.clips_per_s:.1f} | {measured} |"
-        )
-    return "\n".join(lines)
+def clip_ms(sampler: Sampler, steps: int, clips: int = 3) -> float:
+    """Milliseconds of one clip by itself, the least of `clips`."""
+    rule = Deterministic("bench")
+    condition, pose = rule.normal("condition", (1, LENGTH, TOLD), 0.3), rule.normal("pose", (1, SIZE), 0.3)
+    noise = rule.normal("noise", (steps, 1, LENGTH, SIZE))
+    took = []
+    for _ in range(clips + 1):  # the first makes what the steps alone decide
+        began = time.perf_counter()
+        sampler.sample(condition, pose, noise[0], noise[1:])
+        took.append((time.perf_counter() - began) * 1000)
+    return min(took[1:])
 
 
-def paces() -> list[Pace]:
-    return [Pace.of(config, new, early) for config, new, early in CONFIGS]
+HEAD = (
+    "| (p,c,f) | V | given | steps | first picture ms | least | mean | most | clips/s | GFLOP/s | ms/clip | jitter inside "
+    "| at borders |\n|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
+)
+"""Of the table, as Markdown."""
 
 
-def made_up(width: str) -> Sampler:
-    """A diffusion network with weights made by the rule."""
+def line(row: Row, work: Work) -> str:
+    """One row of the table, as Markdown."""
+    c, (least, mean, most) = row.pace.chunks, row.pace.delays_ms()
+    return (
+        f"| ({c.past},{c.current},{c.future}) | {row.pace.new} | {'early' if row.pace.early else 'fused'} "
+        f"| {row.steps} | {row.pace.delay_ms(0):.0f} | {least:.0f} | {mean:.0f} | {most:.0f} | {row.clips_per_s:.1f} "
+        f"| {work.gflop * row.clips_per_s:.0f} | {work.ms:.{0 if work.ms >= 10 else 1}f} | {row.inside:.2f} "
+        f"| {row.border:.2f} |"
+    )
+
+
+def settings() -> list[tuple[Pace, int]]:
+    """What the table has rows for: how sound becomes frames, and steps."""
+    ten = [(Pace.of(config, new, early), 10) for config, new, early in CONFIGS]
+    return ten + [(pace, steps) for pace in (Pace(), LOW_LATENCY) for steps in STEPS]
+
+
+def made_up(width: str, device: str = "cpu") -> Sampler:
+    """A diffusion network with weights made by the rule, of the width `tiny` or `full`."""
     import torch
 
     from .motion.sampler import TorchSampler
@@ -148,4 +178,4 @@ def made_up(width: str) -> Sampler:
     shapes = {key: tuple(value.shape) for key, value in module.state_dict().items()}
     weights = Deterministic().weights("lmdm", shapes)
     module.load_state_dict({key: torch.from_numpy(value.copy()) for key, value in weights})
-    return TorchSampler(module.eval().requires_grad_(False))
+    return TorchSampler(module.eval().requires_grad_(False).to(device), device)
