@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import onnxfiles
 from .config import Config, read_config
 from .errors import BadCheckpoint
 from .layout import NETS, Kind, Layout, find
@@ -161,7 +162,10 @@ class Checkpoint:
         return Weights(warp, decoder)
 
     def check(self) -> None:
-        """Reads every network once and drops it: whether all of them are whole and of one checkpoint."""
+        """Reads every network once and drops it: whether all of them are whole and of one checkpoint.
+
+        Raises `BadCheckpoint`."""
+        onnxfiles.check(self.layout)
         if self.layout.kind is Kind.PYTORCH:
             for net in NETS:
                 self.module(net)

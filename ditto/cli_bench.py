@@ -71,12 +71,14 @@ def counted() -> None:
 
 def delays(args: argparse.Namespace, made: Any) -> None:
     """The table of settings."""
-    from .delays import HEAD, Bench, Work, clip_ms, line, made_up, settings
+    from . import delays as table
+    from .delays import HEAD, Bench, Work, clip_ms, line, made_up
 
+    rows = table.settings()
     try:
         from . import flops
 
-        gflop = {steps: flops.clip(steps).here / 1e9 for steps in {steps for _, steps in settings()}}
+        gflop = {steps: flops.clip(steps).here / 1e9 for steps in {steps for _, steps in rows}}
         device = "cuda" if args.device == "auto" and _cuda() else "cpu" if args.device == "auto" else args.device
         timed = made.sampler if made is not None else made_up(args.width, device)
         moved = made.sampler if made is not None else made_up("tiny")
@@ -84,11 +86,12 @@ def delays(args: argparse.Namespace, made: Any) -> None:
         say(f"The table of delays needs torch: {error.name} is not installed.")
         return
     whose = "the checkpoint's" if made is not None else f"made-up, {args.width}"
-    say(f"\nclips: {whose} network; jitter: {'the same' if made is not None else 'made-up, tiny'}")
+    jitter = "the same" if made is not None else "made-up, tiny"
+    say(f"\nms/clip: {whose} network; jitter: {jitter}; GFLOP/s: counted at the published width")
     work = {steps: Work(gflop[steps], clip_ms(timed, steps)) for steps in sorted(gflop)}
     bench = Bench(moved)
     say(HEAD)
-    for pace, steps in settings():
+    for pace, steps in rows:
         say(line(bench.row(pace, steps), work[steps]))
 
 
@@ -117,7 +120,10 @@ def rendering(args: argparse.Namespace, opened: Any, made: Any) -> None:
         best = min(best, median)
         say(f"{batch:5}  {median:21.2f}  {worst:20.2f}")
     if (plain := measuring.published(opened, made, device, args.seconds)) is not None:
-        say(f"as published, eagerly, frame by frame through the host: {plain:.2f} ms per frame, {plain / best:.2f} times")
+        say(
+            f"as published, eagerly, frame by frame through the host: {plain:.2f} ms per frame, "
+            f"{plain / best:.2f} times the best above"
+        )
     engine = Engine(made, measuring.Middle())
     try:
         engine.warm()
@@ -127,9 +133,8 @@ def rendering(args: argparse.Namespace, opened: Any, made: Any) -> None:
             say(f"first frame after 0.5 s of sound in hand, {name}, 10 steps: {took:.0f} ms")
         if args.sessions:
             held = measuring.hold(engine, worn, args.sessions, args.hold, Pace(), 10)
-            say(
-                f"{held.sessions} sessions for {held.seconds:g} s: {held.pictures} pictures ({held.fewest} to {held.most} "
-                f"a session), {held.late} more than 40 ms late, the latest {held.worst_ms:+.0f} ms after it was due"
-            )
+            each = f"{held.pictures} pictures ({held.fewest} to {held.most} a session)"
+            late = f"{held.late} more than 40 ms late, the latest {held.worst_ms:+.0f} ms after it was due"
+            say(f"{held.sessions} sessions for {held.seconds:g} s: {each}, {late}")
     finally:
         engine.close()

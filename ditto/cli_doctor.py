@@ -114,7 +114,7 @@ def gpu() -> Iterator[Finding]:
 
 def checkpoint(cfg_pkl: Path, data_root: Path, quick: bool) -> Iterator[Finding]:
     from .checkpoints import open_checkpoint
-    from .layout import AUXILIARY
+    from .layout import AUXILIARY, files_of
 
     try:
         opened = open_checkpoint(cfg_pkl, data_root)
@@ -124,7 +124,8 @@ def checkpoint(cfg_pkl: Path, data_root: Path, quick: bool) -> Iterator[Finding]
     mode = "online" if opened.config.online else "offline; speech is still streamed, with this file's other options"
     yield Finding("configuration", True, f"{cfg_pkl.name}, {mode}")
     yield Finding("checkpoint", True, f"{data_root}, {opened.layout.kind} bundle, {opened.fingerprint}")
-    absent = [name for name in AUXILIARY if opened.file(name) is None]
+    usual = [name for name in AUXILIARY if name in files_of(opened.layout.kind)]
+    absent = [name for name in usual if opened.file(name) is None]
     if absent:
         mend = "faces are found by the networks of `python -m checkpoints.fetch` instead"
         yield Finding("auxiliary networks", False, f"without {', '.join(absent)}", mend, False)

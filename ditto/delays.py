@@ -143,7 +143,7 @@ def clip_ms(sampler: Sampler, steps: int, clips: int = 3) -> float:
 
 
 HEAD = (
-    "| (p,c,f) | V | given | steps | first picture ms | least | mean | most | clips/s | GFLOP/s | ms/clip | jitter inside "
+    "| (p,c,f) | V | given | steps | first ms | least | mean | most | clips/s | GFLOP/s | ms/clip | jitter inside "
     "| at borders |\n|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
 )
 """Of the table, as Markdown."""

@@ -76,8 +76,13 @@ class Layout:
         return self.files[name]
 
 
+def files_of(kind: Kind) -> Mapping[str, str]:
+    """Network → its file in a bundle."""
+    return PYTORCH_FILES if kind is Kind.PYTORCH else ONNX_FILES
+
+
 def expected(kind: Kind, name: str) -> str:
-    return (PYTORCH_FILES if kind is Kind.PYTORCH else ONNX_FILES).get(name, name)
+    return files_of(kind).get(name, name)
 
 
 def recognise(root: Path) -> Kind:
@@ -103,7 +108,7 @@ def recognise(root: Path) -> Kind:
 
 
 def _net(root: Path, kind: Kind) -> list[str]:
-    files = PYTORCH_FILES if kind is Kind.PYTORCH else ONNX_FILES
+    files = files_of(kind)
     return [net for net in NETS if (root / files[net]).exists()]
 
 
@@ -112,7 +117,7 @@ def find(config: Config, root: Path) -> Layout:
     kind = recognise(root)
     if kind is Kind.TENSORRT:
         raise BadCheckpoint(rebuild(root))
-    usual = PYTORCH_FILES if kind is Kind.PYTORCH else ONNX_FILES
+    usual = files_of(kind)
     files: dict[str, Path] = {}
     for name in (*NETS, *AUXILIARY):
         named = _named(config, name)

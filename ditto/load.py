@@ -14,6 +14,7 @@ from .motion.options import Options
 from .motion.sampler import OnnxSampler, TorchSampler
 from .motion.vector import POINTS, Array, Info
 from .networks import Networks, TorchExtractors, TorchStitch
+from .onnxfiles import suits
 from .registration.detector import Detector
 from .registration.finder import Finder, FreeFinder, PublishedFinder
 from .registration.landmarks import Landmarks106, Landmarks203
@@ -51,7 +52,9 @@ def _networks(checkpoint: Checkpoint, device: str, backend: str, engines: Path |
     published = None
     detector, points = checkpoint.file("insightface_det"), checkpoint.file("landmark106")
     if detector is not None and points is not None:
-        published = PublishedFinder(Detector(onnx_net(detector)), Landmarks106(onnx_net(points)))
+        published = PublishedFinder(
+            Detector(onnx_net(detector, "insightface_det")), Landmarks106(onnx_net(points, "landmark106"))
+        )
     blaze, mesh = checkpoint.file("blaze_face"), checkpoint.file("face_mesh")
     parts = _torch_parts if checkpoint.layout.kind is Kind.PYTORCH else _onnx_parts
     sampler, stitch, extractors = parts(checkpoint, device)
@@ -62,8 +65,10 @@ def _networks(checkpoint: Checkpoint, device: str, backend: str, engines: Path |
         stitch,
         extractors,
         drawing,
-        Landmarks203(onnx_net(checkpoint.layout.need("landmark203"))),
-        Mesh(onnx_net(blaze), onnx_net(mesh)) if blaze is not None and mesh is not None else None,
+        Landmarks203(onnx_net(checkpoint.layout.need("landmark203"), "landmark203")),
+        Mesh(onnx_net(blaze, "blaze_face"), onnx_net(mesh, "face_mesh"))
+        if blaze is not None and mesh is not None
+        else None,
         published,
         f"{checkpoint.layout.root.name}, {drawing.name}",
         checkpoint.fingerprint,
@@ -81,8 +86,10 @@ def _torch_parts(checkpoint: Checkpoint, device: str) -> tuple[TorchSampler, Tor
 def _onnx_parts(checkpoint: Checkpoint, device: str) -> tuple[OnnxSampler, OnnxStitch, OnnxExtractors]:
     providers = ["CUDAExecutionProvider", "CPUExecutionProvider"] if device.startswith("cuda") else None
     need = checkpoint.layout.need
+    lmdm = session(need("lmdm"), providers=providers)
+    suits("lmdm", lmdm, need("lmdm"))
     return (
-        OnnxSampler(session(need("lmdm"), providers=providers)),
+        OnnxSampler(lmdm),
         OnnxStitch(need("stitch_network")),
         OnnxExtractors(need("appearance_extractor"), need("motion_extractor")),
     )
@@ -93,6 +100,7 @@ class OnnxStitch:
 
     def __init__(self, path: Path) -> None:
         self._session = session(path, threads=1)
+        suits("stitch_network", self._session, path)
         self._names = [value.name for value in self._session.get_inputs()]
 
     def __call__(self, x_s: Array, x_d: Array) -> Array:
@@ -105,7 +113,8 @@ class OnnxExtractors:
     """The published extractor files."""
 
     def __init__(self, appearance: Path, motion: Path) -> None:
-        self._appearance, self._motion = onnx_net(appearance), onnx_net(motion)
+        self._appearance = onnx_net(appearance, "appearance_extractor")
+        self._motion = onnx_net(motion, "motion_extractor")
 
     def appearance(self, image: Array) -> Array:
         return self._appearance(image)[0]

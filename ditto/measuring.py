@@ -1,4 +1,4 @@
-"""What a checkpoint costs on the device at hand: frames by batch, the published way beside them, first frames, sessions.
+"""What a checkpoint costs on the device at hand: frames, the published way beside them, first frames, sessions.
 
 Everything is measured as it is used: through the engine where sessions are meant, and with pictures that are put back
 and copied to the host.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,7 +119,7 @@ def sound(seconds: float) -> Any:
     return ((0.5 + 0.5 * np.sin(7 * t)) * rng.uniform(-0.6, 0.6, count)).astype(np.float32)
 
 
-def first_frame_ms(engine: Engine, worn: Rig, pace: Pace, steps: int, runs: int = 5) -> float:
+def first_frame_ms(engine: Engine, worn: Rig, pace: Pace, steps: int, runs: int = 3) -> float:
     """Median time from half a second of sound in hand to the first pictures of it, everything included."""
     took = []
     for seed in range(runs + 1):
@@ -170,10 +170,12 @@ def hold(engine: Engine, worn: Rig, count: int, seconds: float, pace: Pace, step
             for at in range(0, len(heard), PIECE):
                 time.sleep(max(0.0, began + (at + PIECE) / 16_000 - time.monotonic()))
                 pictures = performance.feed(heard[at : at + PIECE])
+                if at + PIECE >= len(heard):
+                    pictures += performance.finish()
                 now = time.monotonic()
                 for picture in pictures:
-                    due = began + pace.heard_before(picture.serial - first) / 16_000 + pace.new * 0.04
-                    lags[number].append(now - due)
+                    needed = min(len(heard), pace.heard_before(picture.serial - first))
+                    lags[number].append(now - (began + needed / 16_000 + pace.new * 0.04))
         except BaseException as error:
             faults.append(error)
         finally:
@@ -188,9 +190,5 @@ def hold(engine: Engine, worn: Rig, count: int, seconds: float, pace: Pace, step
         raise faults[0]
     every = [lag for mine in lags for lag in mine]
     late, worst = sum(lag > LATE_S for lag in every), max(every, default=0.0) * 1000
-    each = _counts(lags)
+    each = [len(mine) for mine in lags]
     return Held(count, seconds, len(every), late, worst, min(each), max(each))
-
-
-def _counts(lags: Sequence[Sequence[float]]) -> list[int]:
-    return [len(mine) for mine in lags]

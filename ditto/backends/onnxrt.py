@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from ditto.errors import BadCheckpoint, Unavailable
+from ditto.onnxfiles import suits
 
+from ..registration.nets import unusable
 from .looks import I420, Array, Job, Look, Prepared
 from .places import Places, put
 
@@ -26,7 +28,7 @@ class State:
     places: Places = field(default_factory=Places)
 
 
-def open_session(model: Path | bytes, device: str, threads: int = 0) -> Any:
+def open_session(model: Path | bytes, device: str, threads: int = 0, optimise: bool = True) -> Any:
     """Raises `BadCheckpoint` where the runtime cannot use the file, `Unavailable` where it has no such device."""
     import onnxruntime
 
@@ -38,13 +40,15 @@ def open_session(model: Path | bytes, device: str, threads: int = 0) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads
+    if not optimise:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     name = model.name if isinstance(model, Path) else "the converted network"
     try:
         session = onnxruntime.InferenceSession(
             str(model) if isinstance(model, Path) else model, options, providers=providers
         )
     except Exception as error:  # the runtime's errors share no base of their own
-        raise BadCheckpoint(f"{name} cannot be used: {str(error).splitlines()[0][:200]}") from error
+        raise BadCheckpoint(unusable(name, error)) from error
     if session.get_providers()[0] != providers[0]:
         raise Unavailable(f"ONNX Runtime cannot use {device} here and would compute on the CPU in silence.")
     return session
@@ -58,7 +62,10 @@ def warp_model(path: Path) -> Path | bytes:
         import onnx
     except ImportError:
         return path
-    model = onnx.load(str(path))
+    try:
+        model = onnx.load(str(path))
+    except Exception as error:  # protobuf's own, of no common base
+        raise BadCheckpoint(unusable(path.name, error)) from error
     if any(node.op_type == "GridSample3D" for node in model.graph.node):
         raise BadCheckpoint(
             f"{path} needs a TensorRT plugin. Put warp_network_ori.onnx of the same bundle beside it; it needs none."
@@ -98,6 +105,8 @@ class PublishedOnnxRenderer(_OnHost):
     def __init__(self, warp: Path, decoder: Path, device: str = "cpu", threads: int = 0) -> None:
         self._warp = open_session(warp_model(warp), device, threads)
         self._decoder = open_session(decoder, device, threads)
+        suits("warp_network", self._warp, warp)
+        suits("decoder", self._decoder, decoder)
         self._warp_names, self._decoder_names = (
             [value.name for value in session.get_inputs()] for session in (self._warp, self._decoder)
         )

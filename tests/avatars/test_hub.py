@@ -132,7 +132,7 @@ def test_what_broke_off_is_gone_on_with(served: Hub, tmp_path: Path) -> None:
 def test_a_later_command_goes_on_where_the_last_one_stopped(served: Hub, tmp_path: Path) -> None:
     served.listing = [row(WANTED[1], FILES[WANTED[1]])]
     served.breaks = [50_000] + [0] * hub.TRIES
-    with pytest.raises(HubError, match="broke off at .* goes on from there"):
+    with pytest.raises(HubError, match=r"broke off at .* goes on from there"):
         fetch_bundle(PYTORCH, tmp_path)
     assert there(tmp_path) == [WANTED[1] + ".part"]
     served.ranges.clear()
@@ -153,9 +153,7 @@ def test_a_damaged_file_is_fetched_again(served: Hub, tmp_path: Path) -> None:
     assert fetch_bundle(PYTORCH, tmp_path).fetched == [WANTED[0]]
 
 
-def test_what_cannot_be_verified_is_said(
-    served: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_cannot_be_verified_is_said(served: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     served.listing = [{**row(path, FILES[path]), "oid": "", "lfs": None} for path in WANTED[:2]]
     assert main(["ditto-pytorch", "--directory", str(tmp_path)]) == 0
     said = capsys.readouterr().out

@@ -43,6 +43,7 @@ def test_a_whole_one_opens(tiny_pytorch: Copy, tiny_onnx: Copy) -> None:
     assert opened.layout.kind is Kind.PYTORCH and opened.config.online
     assert opened.config.default_kwargs["v_min_max_for_clip"].shape == (4, 265)
     other = open_checkpoint(*tiny_onnx)
+    other.check()
     assert other.layout.kind is Kind.ONNX and other.fingerprint != opened.fingerprint
     assert {"blaze_face", "face_mesh"} <= set(other.layout.files)
 
@@ -134,6 +135,50 @@ def test_a_harmed_file_is_refused_in_words(copy: Copy, harm: Callable[[Path], No
     harm(copy[1] / MODEL)
     refused(copy, "decoder.pth", *words)
     assert not (copy[1] / "models/was_run").exists()
+
+
+def other_onnx(path: Path) -> None:
+    shutil.copy(path.with_name("motion_extractor.onnx"), path)
+
+
+def other_size(path: Path) -> None:
+    from ditto.backends.export import export
+
+    class Same(torch.nn.Module):
+        def forward(self, feature: Any) -> Any:
+            return feature[:, :3].repeat(1, 1, 8, 8)
+
+    export(Same(), (torch.zeros(1, 16, 64, 64),), path, ("feature",), ("output",))
+
+
+@pytest.mark.parametrize(
+    ("harm", "name", "words"),
+    [
+        (cut, "decoder.onnx", ["damaged or cut short", "fetch it again"]),
+        (cut, "warp_network.onnx", ["damaged or cut short"]),
+        (emptied, "hubert.onnx", ["hubert.onnx cannot be used"]),
+        (zeros, "lmdm_v0.4_hubert.onnx", ["lmdm_v0.4_hubert.onnx cannot be used"]),
+        (page, "decoder.onnx", ["decoder.onnx cannot be used"]),
+        (other_onnx, "decoder.onnx", ["no decoder of this model", "[1,3,256,256]", "another network"]),
+        (other_onnx, "appearance_extractor.onnx", ["no appearance_extractor", "7 outputs"]),
+        (other_size, "decoder.onnx", ["different checkpoints", "[1,16,64,64]"]),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_a_harmed_onnx_file_is_refused_in_words(
+    tiny_onnx: Copy, tmp_path: Path, harm: Callable[[Path], None], name: str, words: list[str]
+) -> None:
+    if name != "hubert.onnx":
+        needs("onnx")
+    root = tmp_path / "ditto_onnx"
+    root.mkdir()
+    for path in tiny_onnx[1].iterdir():
+        (root / path.name).symlink_to(path)
+    whole = (root / name).resolve()
+    (root / name).unlink()
+    shutil.copy(whole, root / name)
+    harm(root / name)
+    refused((tiny_onnx[0], root), name, *words)
 
 
 def test_a_file_that_is_missing_or_half_there_is_named(copy: Copy) -> None:
