@@ -61,8 +61,6 @@ class Moment:
     """[265]."""
     features: Array | None
     """[1024] of the speech; None: silence."""
-    idle_at: int
-    """Where the idle loop goes on."""
     shift: Array
     """[265]: what the stretch was shifted by when it began."""
     age: int
@@ -109,8 +107,9 @@ class Pose:
 
     index: int
     drawn: Drawn
-    loop: tuple[int, str | None, Manner] | None = None
-    """Set where the picture is one of the idle loop's: the same key is the same picture."""
+    loop: tuple[int, int, Manner] | None = None
+    """Set where the picture is one of the idle loop's: its place there, the blink's frame, the manner. The same key is
+    the same picture, in any session."""
     motion: Array = field(repr=False, default_factory=lambda: np.empty(0, np.float32))
 
 
@@ -120,12 +119,11 @@ class _Target:
 
     motion: Array
     features: Array | None
-    idle_at: int
     manner: Manner
     fresh: bool
     """The first of its stretch: it is shifted to meet the frame before it."""
     loop_at: int = -1
-    """Where in the idle loop it is from."""
+    """Where in the idle loop it is from; −1: it is speech."""
 
 
 class Actor:
@@ -185,11 +183,11 @@ class Actor:
         before = self.state.past[-1] if self.state.past else None
         manner = self._manner(before)
         loop = self._persona.idle(manner.emotion, self._work)
-        at = before.idle_at if before is not None else self.state.seed % len(loop)
+        at = self._persona.place(self.made, self.state.seed)
         fresh = before is not None and (
             before.features is not None or before.age < 0 or before.manner.emotion != manner.emotion
         )
-        return self._show(_Target(loop[at], None, (at + 1) % len(loop), manner, fresh, at))
+        return self._show(_Target(loop[at], None, manner, fresh, at))
 
     def cut(self, shown: int) -> None:
         """Speech was interrupted: frames after index `shown` will never be seen.
@@ -276,8 +274,7 @@ class Actor:
             speech = self._speech()
             row = speech.rows[0] if len(speech.rows) else np.zeros(WIDTH, np.float32)
             before = self.state.past[-1] if self.state.past else None
-            at = before.idle_at if before is not None else self.state.seed % len(self._persona.idle(None, self._work))
-            yield self._show(_Target(motion, row.copy(), at, self._manner(before), speech.given == 0))
+            yield self._show(_Target(motion, row.copy(), self._manner(before), speech.given == 0))
             self.state = replace(self.state, speech=replace(speech, rows=speech.rows[1:], given=speech.given + 1))
 
     # ---- a frame -----------------------------------------------------------------------------------------------------
@@ -297,11 +294,11 @@ class Actor:
             shift, age = before.shift, min(before.age + 1, _BODY)
         motion = limited + shift * _FALLS[age] if age < _BODY else limited
         index = self.made
-        moment = Moment(index, motion, target.features, target.idle_at, shift, age, target.manner)
+        moment = Moment(index, motion, target.features, shift, age, target.manner)
         self.state = replace(self.state, past=(*self.state.past, moment)[-KEPT:])
         drawn = self._persona.draw(motion, index, target.manner, self.state.seed)
-        alike = moment.settled and target.loop_at >= 0 and not drawn.blinking and self._persona.source.still
-        key = (target.loop_at, target.manner.emotion, replace(target.manner, blink_rate=0.0)) if alike else None
+        alike = moment.settled and target.loop_at >= 0 and target.manner == self.state.manner
+        key = (target.loop_at, drawn.blink, replace(target.manner, blink_rate=0.0)) if alike else None
         return Pose(index, drawn, key, motion)
 
 

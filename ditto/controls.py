@@ -109,10 +109,6 @@ def controls_of(manner: Manner, base: Mapping[str, Any]) -> dict[str, Any]:
     return told
 
 
-def blink_gaps(manner: Manner, length: int, seed: int, count: int) -> int | tuple[int, ...]:
-    """Frames between blinks of `length` frames, for the published list of gaps; −1 where there are none."""
-    if manner.blink_rate <= 0:
-        return -1
-    mean = 25 * 60 / manner.blink_rate - length
-    chance = np.random.default_rng((seed & (2**63 - 1), 7)).uniform(0.6, 1.4, max(1, count // 20))
-    return tuple(max(2, round(mean * c)) for c in chance)
+def blink_gap(manner: Manner) -> float:
+    """Mean frames from one blink to the next; 0 where there are none."""
+    return 25 * 60 / manner.blink_rate if manner.blink_rate > 0 else 0.0

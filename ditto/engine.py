@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 
 from .actor import ActorState
 from .audio import features
-from .backends.looks import Job, Look
+from .backends.looks import I420, Job, Look
 from .batcher import Batcher, Kind
 from .chunking import Pace
 from .controls import Manner
@@ -60,13 +60,15 @@ class Cost:
 class Engine:
     """Thread-safe. Everything of a session is in its `Performance`."""
 
-    def __init__(self, networks: Networks, finder: Finder, cache_dir: Path | None = None) -> None:
+    def __init__(
+        self, networks: Networks, finder: Finder, cache_dir: Path | None = None, pictures: PictureCache | None = None
+    ) -> None:
         # Online mode is what an engine is for, whatever the configuration was made for.
         options = networks.options if networks.options.online_mode else _online(networks.options)
         self.networks = replace(networks, options=options)
         self._finder = finder
         self._cache = cache.SourceCache(cache_dir) if cache_dir is not None else None
-        self._pictures = PictureCache()
+        self._pictures = pictures or PictureCache()
         self._registering = threading.Lock()
         self._silence: Array | None = None
         self.cost: Cost | None = None
@@ -204,18 +206,18 @@ class _Through:
         return self._engine._call(lambda: self._engine.networks.extractors.motion(image))
 
 
-class _Loops(PictureCache):
+class _Loops:
     """One rig's part of the common cache."""
 
     def __init__(self, common: PictureCache) -> None:
         self._common = common
         self._own = object()
 
-    def get(self, key: Any) -> Any:
+    def get(self, key: Hashable) -> I420 | None:
         return self._common.get((self._own, key))
 
-    def put(self, key: Any, picture: Any) -> None:
-        self._common.put((self._own, key), picture)
+    def put(self, key: Hashable, picture: I420) -> bool:
+        return self._common.put((self._own, key), picture)
 
 
 def _online(options: Options) -> Options:

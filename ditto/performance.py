@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,9 +19,22 @@ from .chunking import Pace
 from .controls import Manner
 from .motion.vector import Array
 from .persona import Persona
-from .pictures import PictureCache
 
 _sessions = itertools.count(1)
+
+
+IDLE_EVERY = 3
+"""Of idle pictures that there is no room to keep, one in so many is drawn: eight a second."""
+
+
+class Loops(Protocol):
+    """Pictures of an avatar's idle loops."""
+
+    def get(self, key: Hashable) -> I420 | None: ...
+
+    def put(self, key: Hashable, picture: I420) -> bool:
+        """False where there is no room for it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -34,7 +47,7 @@ class Rig:
     height: int
     """Pixels of the working size."""
     notes: tuple[str, ...] = ()
-    loops: PictureCache | None = None
+    loops: Loops | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +99,10 @@ class Performance:
         self._made: deque[tuple[int, int]] = deque(maxlen=KEPT)
         """Serial → the actor's index."""
         self._fresh = True
+        self._crowded = False
+        """There was no room for the last idle picture."""
+        self._unchanged = 0
+        """Frames since the last picture."""
         self.wants: Callable[[int], bool] = lambda serial: True
         """Whether a frame is to be drawn; the others are as before."""
         try:
@@ -156,10 +173,14 @@ class Performance:
             serial, self._serial = self._serial, self._serial + 1
             self._made.append((serial, pose.index))
             draw = self._fresh or self.wants(serial)
-            self._fresh = False
             kept = self._kept(pose, size) if draw else None
-            if draw and kept is None:
+            # An idle picture that will not be kept costs as much each time it comes.
+            spared = self._crowded and pose.loop is not None and not self._fresh and self._unchanged < IDLE_EVERY - 1
+            if draw and kept is None and not spared:
                 jobs.append((len(numbered), pose))
+            changed = draw and (kept is not None or not spared)
+            self._fresh &= not changed
+            self._unchanged = 0 if changed else self._unchanged + 1
             numbered.append((serial, kept))
         if not jobs:
             return [Picture(serial, picture) for serial, picture in numbered]
@@ -171,7 +192,7 @@ class Performance:
         ):
             numbered[at] = (numbered[at][0], picture)
             if pose.loop is not None and self._rig.loops is not None:
-                self._rig.loops.put((pose.loop, size), picture)
+                self._crowded = not self._rig.loops.put((pose.loop, size), picture)
         return [Picture(serial, picture) for serial, picture in numbered]
 
     def _kept(self, pose: Pose, size: tuple[int, int]) -> Any:

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from .controls import Manner, blink_gaps, controls_of
-from .motion.blinks import PERIOD, blinks
+from .controls import Manner, blink_gap, controls_of
+from .motion.blinks import in_places
 from .motion.clips import LENGTH, SMOOTHED, add, begin
 from .motion.condition import EMOTIONS, Condition, emotion_rows
 from .motion.noise import FrameNoise
@@ -25,7 +25,8 @@ from .motion.vector import Array, clip, mirror, smooth, split
 from .source import Source
 
 IDLE = 240
-"""Frames of the idle loop: 9.6 s, longer than anyone sees a repetition in."""
+"""Frames of the idle loop: 9.6 s, longer than anyone sees a repetition in. A video's is as many whole rounds of it as
+make that at least."""
 _SEAM = 24
 """Frames over which the loop's end becomes its beginning."""
 _IDLE_SEED = 0x1D7E
@@ -55,7 +56,8 @@ class Drawn:
     """[21,3]."""
     x_d: Array
     """[21,3], before the stitching network."""
-    blinking: bool
+    blink: int = 0
+    """Frame of a blink; 0: the eyes are open."""
 
 
 class Persona:
@@ -70,6 +72,9 @@ class Persona:
         self.silence = np.array(silence[:LENGTH], np.float32)
         self.steps = steps or options.sampling_timesteps
         self.rest = options.condition(own).source.vector
+        round_ = 2 * len(own.frames)
+        self.length = IDLE if own.still else -(-IDLE // round_) * round_
+        """Frames of the idle loop."""
         self._conditions: dict[str | None, Condition] = {}
         self._loops: OrderedDict[str | None, Array] = OrderedDict()
         self._blinks: OrderedDict[tuple[float, int], npt.NDArray[np.int64]] = OrderedDict()
@@ -85,8 +90,14 @@ class Persona:
                 self._conditions[emotion] = self.options.condition(self.source, rows)
             return self._conditions[emotion]
 
+    def place(self, index: int, seed: int) -> int:
+        """Where in the idle loop frame `index` of a session is: what a face at rest looks like depends on it alone.
+
+        Sessions with a photograph begin anywhere; a video's loop goes with its pictures."""
+        return (index + seed) % self.length if self.source.still else index % self.length
+
     def idle(self, emotion: str | None, work: Work) -> Array:
-        """The idle loop [240,265] in an emotion; its end goes over into its beginning."""
+        """The idle loop [`length`,265] in an emotion; its end goes over into its beginning."""
         with self._guard:
             loop = self._loops.get(emotion)
             if loop is None:
@@ -102,14 +113,14 @@ class Persona:
         how = replace(self.options.fusing, overlap=10, online=False, reset=self.options.fix_kp_cond)
         condition, noise = self.condition(emotion), FrameNoise(_IDLE_SEED)
         sequence, first = begin(self.rest), 0
-        while len(sequence.motion) < IDLE + _SEAM:
+        while len(sequence.motion) < self.length + _SEAM:
             rows = condition.rows(self.silence, first)
             clip_ = work.move(rows, sequence.pose, *noise.window(first, LENGTH, self.steps))
             sequence, first = add(sequence, clip_, self.rest, how), first + how.new
-        motion = smooth(sequence.motion, how.window, dims=SMOOTHED)[: IDLE + _SEAM]
+        motion = smooth(sequence.motion, how.window, dims=SMOOTHED)[: self.length + _SEAM]
         share = (np.arange(1, _SEAM + 1, dtype=np.float32) / (_SEAM + 1))[:, None]
-        loop = motion[:IDLE].copy()
-        loop[:_SEAM] = motion[IDLE:] * (1 - share) + motion[:_SEAM] * share
+        loop = motion[: self.length].copy()
+        loop[:_SEAM] = motion[self.length :] * (1 - share) + motion[:_SEAM] * share
         return loop
 
     def ready(self, work: Work) -> None:
@@ -129,8 +140,7 @@ class Persona:
         key = (manner.blink_rate, seed)
         with self._guard:
             if key not in self._blinks:
-                gaps = blink_gaps(manner, len(array), seed, PERIOD)
-                self._blinks[key] = blinks(PERIOD, len(array), gaps)
+                self._blinks[key] = in_places(self.length, len(array), blink_gap(manner), seed)
                 if len(self._blinks) > _KEPT_BLINKS:
                     self._blinks.popitem(last=False)
             return self._blinks[key]
@@ -147,6 +157,8 @@ class Persona:
             base = self._first.first["exp"] if self.options.relative_d else self.source.frames[0].info["exp"]
             driving["exp"] = base + (driving["exp"] - base) * np.float32(gain)
         told: dict[str, Any] = controls_of(manner, self.options.overall_ctrl_info)
-        _, x_s, x_d = put.frame(replace(self._first, count=index), driving, index, told)
-        blinking = blink is not None and bool(blink[index % len(blink)])
-        return Drawn(mirror(index, len(self.source.frames)), x_s[0], x_d[0], blinking)
+        # Blinks are at places of the loop, whichever frame a session began with.
+        count = index + (seed % self.length if self.source.still else 0)
+        _, x_s, x_d = put.frame(replace(self._first, count=count), driving, index, told)
+        shut = 0 if blink is None else int(blink[count % len(blink)])
+        return Drawn(mirror(index, len(self.source.frames)), x_s[0], x_d[0], shut)

@@ -34,3 +34,30 @@ def blinks(
         at += length + series[k % len(series)]
         k += 1
     return out
+
+
+_PAUSE = 8
+"""Frames that eyes are open between two blinks at least."""
+
+
+def in_places(loop: int, length: int, mean: float, seed: int) -> npt.NDArray[np.int64]:
+    """Blinks of `length` frames for a face whose idle life is a loop of `loop` frames, `mean` frames apart; ≤ 0: none.
+
+    As `blinks`, over some two minutes, a whole number of loops. They come by chance, but begin only at a few places of
+    the loop: so a few pictures more than the loop has are all that a face which listens ever shows.
+    """
+    out = np.zeros(max(1, round(PERIOD / loop)) * loop, np.int64)
+    if mean <= 0:
+        return out
+    length = min(length, loop)
+    places = max(1, min(round(loop / max(mean / 2, length + _PAUSE)), loop // (length + _PAUSE)))
+    starts = [round(k * loop / places) for k in range(places)]
+    chance = np.random.default_rng((seed & (2**63 - 1), 7))
+    at, place = 0.0, -1
+    while True:
+        at += mean * chance.uniform(0.6, 1.4) * places / loop
+        place = max(place + 1, round(at))
+        if place >= len(out) // loop * places:
+            return out
+        first = place // places * loop + starts[place % places]
+        out[first : first + length] = np.arange(length)

@@ -14,7 +14,8 @@ from ditto.actor import Actor, ActorState, Pose
 from ditto.audio import features
 from ditto.audio.chunks import Chunks, frames_of
 from ditto.chunking import LOW_LATENCY, Pace
-from ditto.controls import manner
+from ditto.controls import blink_gap, manner
+from ditto.motion.blinks import in_places
 from ditto.motion.clips import LENGTH
 from ditto.motion.noise import FrameNoise
 from ditto.motion.published import Recital
@@ -206,10 +207,55 @@ def test_idle_life_needs_no_network_and_comes_round() -> None:
     work = a._work
     poses = [a.idle() for _ in range(300)]
     assert isinstance(work, StubWork) and work.heard == work.moved == 0
-    keyed = [p.loop for p in poses if p.loop is not None]
-    assert len(keyed) > 200 and len(set(keyed)) < len(keyed)
-    blinking = [p for p in poses if p.drawn.blinking]
-    assert blinking and all(p.loop is None for p in blinking)
+    assert all(p.loop is not None for p in poses) and len({p.loop for p in poses}) < len(poses)
+    assert any(p.drawn.blink for p in poses)
+
+
+@pytest.mark.parametrize("frames", [1, 3, 70, 130])
+def test_one_key_is_one_picture_whoever_shows_it(frames: int) -> None:
+    """Sessions of any seed, before speech and after it, a video or a photograph."""
+    seen: dict[Any, Pose] = {}
+    made = 0
+    for seed in (1, 2, 77):
+        a = actor(seed=seed, frames=frames)
+        for samples in (0, 9_000 + 640 * seed):
+            perform(a, voice(samples, seed), [])
+            for pose in [a.idle() for _ in range(500)]:
+                if pose.loop is None:
+                    continue
+                made += 1
+                first = seen.setdefault(pose.loop, pose)
+                assert first.drawn.source_index == pose.drawn.source_index
+                np.testing.assert_array_equal(first.drawn.x_d, pose.drawn.x_d)
+                np.testing.assert_array_equal(first.drawn.x_s, pose.drawn.x_s)
+    assert made > 2900 and len(seen) < 1.5 * persona(frames).length
+
+
+def test_blinks_go_on_from_listening_into_speech_and_back() -> None:
+    a, at = actor(), 0
+    shut = []
+    for k in range(40):
+        shut += [p.drawn.blink for p in [a.idle() for _ in range(17)] + perform(a, voice(640 * 23, k), [])]
+        at += 40
+    array = persona().options.delta_eye_arr
+    assert array is not None and len(shut) == at
+    begun = [i for i, frame in enumerate(shut) if frame == 1]
+    assert len(begun) > 10 and len(set(np.diff(begun))) > 2
+    # A blink that has begun is shown to its end.
+    for i in begun:
+        whole = shut[i : i + len(array) - 1]
+        assert whole == list(range(1, len(whole) + 1))
+
+
+@pytest.mark.parametrize("rate", [0.0, 2.0, 10.0, 15.0, 20.0, 40.0])
+@pytest.mark.parametrize("loop", [240, 260, 500])
+def test_blinks_come_as_often_as_they_are_asked_for(rate: float, loop: int) -> None:
+    tables = [in_places(loop, 15, blink_gap(manner(blink_rate=rate)), seed) for seed in range(40)]
+    assert all(len(table) % loop == 0 for table in tables)
+    found = sum((table == 1).sum() for table in tables) / sum(map(len, tables)) * 1500
+    assert abs(found - rate) <= 0.15 * rate + 0.3
+    places = {int(i) % loop for table in tables for i in np.flatnonzero(table == 1)}
+    assert len(places) * 15 <= 0.7 * loop
 
 
 def test_a_new_manner_comes_by_degrees() -> None:

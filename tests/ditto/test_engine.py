@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ditto.batcher import Batcher, Kind, Left
 from ditto.engine import Engine
 from ditto.errors import DeviceLost, OutOfMemory
 from ditto.performance import Performance
+from ditto.pictures import PictureCache
 
 from .stubs import voice
 from .tiny import DrawnRenderer, MiddleFinder, networks, portrait
@@ -78,17 +80,83 @@ def test_a_rig_is_kept_on_disk_and_a_damaged_file_costs_nothing(engine: Engine, 
     assert engine.register([portrait()]).faces == 1
 
 
-def test_idle_pictures_are_drawn_once_for_all_sessions(engine: Engine) -> None:
+@pytest.mark.parametrize("frames", [1, 3])
+def test_a_session_that_listens_costs_next_to_nothing(engine: Engine, frames: int) -> None:
+    """Warps and decodes of a minute: 1,500 for who speaks; for who listens the loop once, and then none at all."""
+    rig = engine.rig([np.roll(portrait(), k, axis=1) for k in range(frames)])
+    drawn = []
+    for seed in (1, 2, 3):
+        p = engine.perform(rig, seed, scale=0.1)
+        for _ in range(2):
+            before = renderer(engine).rendered
+            seen = [p.idle() for _ in range(1500)]
+            drawn.append(renderer(engine).rendered - before)
+            assert all(picture.i420 is not None for picture in seen)
+    assert 240 <= drawn[0] < 360
+    assert sum(drawn[2:]) < 0.03 * 1500 * 4, "pictures of blinks that the first session did not have"
+
+
+def test_an_idle_picture_of_the_cache_is_what_would_be_drawn(engine: Engine) -> None:
     rig = engine.rig([portrait()])
-    one = engine.perform(rig, 1)
-    seen = [one.idle() for _ in range(300)]
+    one, two = (engine.perform(rig, 1, scale=0.5) for _ in range(2))
+    for _ in range(300):
+        one.idle()
     drawn = renderer(engine).rendered
-    two = engine.perform(rig, 1)
-    again = [two.idle() for _ in range(300)]
-    assert renderer(engine).rendered - drawn < 120  # blinks and the first loop's start
-    assert drawn < 300
-    for a, b in zip(seen, again, strict=True):
-        np.testing.assert_array_equal(a.i420, b.i420)
+    kept = [two.idle().i420 for _ in range(300)]
+    assert renderer(engine).rendered == drawn
+    anew = engine.perform(replace(rig, loops=None), 1, scale=0.5)
+    for picture in kept:
+        np.testing.assert_array_equal(picture, anew.idle().i420)
+
+
+def test_from_kept_pictures_into_speech_and_back_nothing_jumps(engine: Engine) -> None:
+    rig = engine.rig([portrait()])
+    p = engine.perform(rig, 1, scale=0.1)
+    for _ in range(3000):
+        p.idle()
+    poses: list[Any] = []
+    draw = rig.persona.draw
+
+    def noted(*told: Any) -> Any:
+        poses.append(draw(*told).x_d)
+        return draw(*told)
+
+    rig.persona.draw = noted  # type: ignore[method-assign]
+    before = renderer(engine).rendered
+    made = [p.idle() for _ in range(40)]
+    assert renderer(engine).rendered == before, "all of them kept"
+    made += pictures(p, voice(20_000))
+    made += [p.idle() for _ in range(60)]
+    assert [m.serial for m in made] == list(range(3000, 3000 + len(made)))
+    steps = np.abs(np.diff(np.stack(poses), axis=0)).max(axis=(1, 2))
+    speech = steps[40 : 40 + 31]
+    assert max(steps[38:42].max(), steps[69:90].max()) <= speech.max() * 1.01
+
+
+def test_what_there_is_no_room_for_is_drawn_less_often(tmp_path: Path) -> None:
+    """And what is kept stays: loops that are too many do not push each other out."""
+    made = Engine(networks(), MiddleFinder(), tmp_path, PictureCache(most=60 * 24 * 20 * 3 // 2))
+    made.warm()
+    p = made.perform(made.rig([portrait()]), 1, scale=0.1)
+    for _ in range(500):
+        p.idle()
+    before = renderer(made).rendered
+    seen = [p.idle() for _ in range(240)]
+    assert 40 <= renderer(made).rendered - before <= 80
+    changed = [i for i, picture in enumerate(seen) if picture.i420 is not None]
+    assert max(np.diff(changed)) <= 3
+    made.close()
+
+
+def test_a_full_cache_makes_room_only_where_nobody_looks() -> None:
+    now = [0.0]
+    cache = PictureCache(most=300, clock=lambda: now[0])
+    assert all(cache.put(k, np.zeros((10, 10), np.uint8)) for k in "abc")
+    now[0] = 20.0
+    assert cache.get("a") is not None and not cache.put("d", np.zeros((10, 10), np.uint8))
+    now[0] = 35.0
+    assert cache.put("d", np.zeros((10, 10), np.uint8)) and cache.get("b") is None and cache.get("a") is not None
+    assert not cache.put("large", np.zeros((20, 20), np.uint8))
 
 
 def test_frames_that_are_not_wanted_are_not_drawn(engine: Engine) -> None:
