@@ -24,8 +24,9 @@ from typing import Any
 import av
 import numpy as np
 
-from ..clock import SLOTS_PER_S, VIDEO_TICKS
+from ..clock import SLOTS_PER_S
 from ..types import I420
+from . import trial
 
 log = logging.getLogger(__name__)
 
@@ -239,24 +240,6 @@ def _check(result: int, what: str) -> None:
         raise SvtError(f"SVT-AV1 could not {what} ({result & 0xFFFFFFFF:#x})")
 
 
-def _try_out(library: _Library) -> None:
-    """Encodes a few small pictures with a change of bitrate between, and decodes them."""
-    encoder = SvtAv1(64, 64, 200_000, _library=library)
-    decoder = av.CodecContext.create("libdav1d", "r")
-    decoder.thread_count = 1
-    decoded = 0
-    for n in range(4):
-        if n == 2:
-            encoder.set_bitrate(100_000)
-        picture = np.full((96, 64), 128, np.uint8)
-        picture[:64] = np.arange(64, dtype=np.uint8) * 3 + n
-        for frame in decoder.decode(av.Packet(encoder.encode(picture, n * VIDEO_TICKS, n == 0))):
-            decoded += abs(float(frame.to_ndarray()[:64].mean()) - float(picture[:64].mean())) < 8
-    encoder.close()
-    if decoded < 2:
-        raise SvtError("what it encodes does not decode")
-
-
 @functools.cache
 def load() -> _Library | None:
     """The library, checked, or None where it cannot be used. Takes some 20 ms the first time."""
@@ -267,7 +250,8 @@ def load() -> _Library | None:
         if not paths:
             raise SvtError("PyAV brings no library file of its own")
         library = _Library(paths[0])
-        _try_out(library)
+        if not trial.decodes(SvtAv1(trial.SIZE, trial.SIZE, trial.BITRATE, _library=library), "libdav1d"):
+            raise SvtError("what it encodes does not decode")
     except (OSError, AttributeError, SvtError, av.FFmpegError) as error:
         log.info("SVT-AV1 cannot be reached directly (%s): bitrate changes will cost a key frame.", error)
         return None
