@@ -259,6 +259,13 @@ class Agent(Connection):
             if transaction._Transaction__addr == pair.remote_addr:
                 pair.protocol.send_stun(transaction._Transaction__request, pair.remote_addr)
 
+    def post(self, data: bytes) -> None:
+        """As aioice's `send`, which never waits either. Raises `ConnectionError` while no path has been found."""
+        pair = self._nominated.get(1)
+        if pair is None:
+            raise ConnectionError("There is no path yet, or none any more.")
+        pair.protocol.transport.sendto(data, pair.remote_addr)
+
     def candidates(self) -> list[str]:
         """What has been found so far, as `candidate` attributes."""
         return [f"candidate:{candidate_to_sdp(candidate_from_aioice(c))}" for c in self._local_candidates]

@@ -117,6 +117,10 @@ class IceTransport(RTCIceTransport):
                 return item[0]
         raise ConnectionError("The connection was lost.")
 
+    def post(self, data: bytes) -> None:
+        """Sends a datagram now. Raises `ConnectionError` while there is no path."""
+        self._connection.post(data)
+
     async def _transmit(self, data: bytes) -> None:
         await self._connection.send(data)
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 FIRST_RATE = 8_000_000
 """bit/s until the path is known: the first picture is a burst, as TCP's first ten packets are (RFC 6928)."""
@@ -19,7 +19,7 @@ FACTOR = 2.5
 BURST_S = 0.01
 """What may leave at once, in seconds of the rate: a timer for each packet would cost more than it does good."""
 
-Send = Callable[[], Awaitable[None]]
+Send = Callable[[], object]
 
 
 class Budget:
@@ -46,8 +46,8 @@ class Pacer:
         self._repairs: deque[tuple[int, Send]] = deque()
         self._pictures: deque[tuple[int, Send]] = deque()
         self._bytes = 0
-        self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
 
     def set_estimate(self, rate: int) -> None:
         """What the path carries, bit/s."""
@@ -63,35 +63,39 @@ class Pacer:
         self.budget.spend(size, time.monotonic())
 
     def put(self, size: int, send: Send, *, repair: bool = False) -> None:
-        """Queues a packet of `size` bytes; `send` is awaited when its turn has come."""
+        """Sends a packet of `size` bytes, now or when its turn has come."""
+        if self._closed:
+            return
         (self._repairs if repair else self._pictures).append((size, send))
         self._bytes += size
-        self._wake.set()
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="pacer")
+        if repair and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._run()
 
-    async def _run(self) -> None:
-        while True:
-            while queue := self._repairs or self._pictures:
-                now = time.monotonic()
-                pause = self.budget.pause(now)
-                if pause > 0:
-                    await asyncio.sleep(pause)
-                    continue
-                size, send = queue.popleft()
-                self._bytes -= size
-                self.budget.spend(size, now)
-                with contextlib.suppress(ConnectionError):  # the owner of the peer hears of it elsewhere
-                    await send()
-            self._wake.clear()
-            await self._wake.wait()
+    def _run(self) -> None:
+        self._timer = None
+        while queue := self._repairs or self._pictures:
+            now = time.monotonic()
+            pause = self.budget.pause(now)
+            if pause > 0:
+                # The last packet leaves no later if those before it wait for it, within a burst: one timer for all.
+                pause += min(BURST_S, (self._bytes - queue[-1][0]) * 8 / self.budget.rate)
+                self._timer = asyncio.get_running_loop().call_later(pause, self._run)
+                return
+            size, send = queue.popleft()
+            self._bytes -= size
+            self.budget.spend(size, now)
+            with contextlib.suppress(ConnectionError):  # the owner of the peer hears of it elsewhere
+                send()
 
-    async def close(self) -> None:
-        """Drops what waits; harmless twice."""
-        task, self._task = self._task, None
+    def close(self) -> None:
+        """Drops what waits, and what comes; harmless twice."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self._repairs.clear()
         self._pictures.clear()
         self._bytes = 0
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])

@@ -68,7 +68,7 @@ class PictureSender(RepairingSender):
         """The encoder's rate follows this client's network."""
         self._source: PictureSource | None = None
         self._outbox: deque[Shot] = deque()
-        self._ready = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
         self._needs_key = True
         self._last_pts = -1
         self._last_sent = float("-inf")
@@ -111,12 +111,12 @@ class PictureSender(RepairingSender):
         self._needs_key = False
         if len(self._outbox) >= OUTBOX_PICTURES or self._path.pacer.waiting_s > MAX_HELD_S:
             self.held_up += len(self._outbox) + 1
-            self._outbox.clear()
+            self._drop()
             self._needs_key = True
             self._want_key()
             return
         self._outbox.append(shot)
-        self._ready.set()
+        self._plan()
 
     def _want_key(self) -> None:
         if self._source is not None:
@@ -129,7 +129,12 @@ class PictureSender(RepairingSender):
     async def send(self, parameters: RTCRtpSendParameters) -> None:
         if not self.running:
             self._path.on_estimate.append(self._follow)
+            self._want_key()
         await super().send(parameters)
+
+    async def stop(self) -> None:
+        self._drop()
+        await super().stop()
 
     def blocked(self, now: float) -> bool:
         """Whether a picture would only make things worse: those before it still wait, or nothing gets through."""
@@ -174,20 +179,30 @@ class PictureSender(RepairingSender):
             log.info("The network allows: %s.", self._ladder.rung.name)
             self.on_rung(self._ladder.rung)
 
-    async def _run(self) -> None:
-        self._want_key()
-        while True:
-            await self._ready.wait()
-            self._ready.clear()
-            while self._outbox:
-                shot = self._outbox.popleft()
-                await asyncio.sleep(self._clock.due(shot.slot) + HOLD_S - time.monotonic())
-                if shot.picture.key:
-                    self._key_sequence = self._sequence
-                self._last_sent = time.monotonic()
-                await self._transmit(shot.picture.payloads, self._stamp(shot.pts))
-                self.lag_s = time.monotonic() - self._clock.due(shot.slot) - HOLD_S
-                self.sent += 1
+    def _plan(self) -> None:
+        """Sets the timer for the next picture; the loop's clock is the monotonic one."""
+        if self._timer is None and self._outbox:
+            due = self._clock.due(self._outbox[0].slot) + HOLD_S
+            self._timer = asyncio.get_running_loop().call_at(due, self._leave)
+
+    def _drop(self) -> None:
+        """What waits."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._outbox.clear()
+
+    def _leave(self) -> None:
+        self._timer = None
+        shot = self._outbox.popleft()
+        if shot.picture.key:
+            self._key_sequence = self._sequence
+        self._last_sent = time.monotonic()
+        with self._caught():
+            self._transmit(shot.picture.payloads, self._stamp(shot.pts))
+        self.lag_s = time.monotonic() - self._clock.due(shot.slot) - HOLD_S
+        self.sent += 1
+        self._plan()
 
     def _stamp(self, pts: int) -> int:
         """The timestamp to send under. An encoded picture cannot be dropped, later ones refer to it; when encoding took

@@ -45,7 +45,7 @@ class RepairingSender(MediaSender):
         self._missing = {s: t for s, t in self._missing.items() if now - t < REPAIR_S}
         return len(self._missing)
 
-    async def _dispatch(self, packet: Any) -> None:
+    def _dispatch(self, packet: Any) -> None:
         pacer = self._path.pacer
         pacer.put(len(packet.payload) + HEADER_BYTES, functools.partial(self._send_new, packet))
         self._copy_due += self.copy_share
@@ -54,10 +54,8 @@ class RepairingSender(MediaSender):
             self.copies += 1
             self._copies_waiting.append(packet)
 
-    async def _transmit(
-        self, payloads: Iterable[bytes], pts: int, *, marker: bool = True, level: int | None = None
-    ) -> None:
-        await super()._transmit(payloads, pts, marker=marker, level=level)
+    def _transmit(self, payloads: Iterable[bytes], pts: int, *, marker: bool = True, level: int | None = None) -> None:
+        super()._transmit(payloads, pts, marker=marker, level=level)
         # After the whole picture: what loses a packet often loses its neighbours.
         for packet in self._copies_waiting:
             self._send_again(packet, repair=False)

@@ -15,7 +15,7 @@ import logging
 import random
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from aiortc import rtp
@@ -44,8 +44,6 @@ MAX_REPEATS = 0.5
 """Of what goes out in a second, the share that may be retransmissions: on a full link more of them make it fuller."""
 HEADER_BYTES = 32
 """Of an RTP packet with its extensions, about."""
-OUTBOX_PACKETS = 50
-"""A second of sound: what a transport that hangs may hold up."""
 
 
 class Meter:
@@ -114,7 +112,7 @@ class MediaSender(RTCRtpSender):
         self.lost = 0
         self.jitter: float | None = None
         """Seconds, as the receiver measures it (RFC 3550 §6.4.1)."""
-        self.nack = self.retransmitted = self.reports_sent = self.reports_received = 0
+        self.nack = self.retransmitted = self.reports_sent = self.reports_received = self.failures = 0
 
     # What aiortc's peer connection calls.
 
@@ -131,10 +129,7 @@ class MediaSender(RTCRtpSender):
         self._extensions.configure(parameters)
         self._numbered = any(extension.uri == feedback.URI for extension in parameters.headerExtensions)
         self.transport._register_rtp_sender(self, parameters)
-        self._tasks = [
-            asyncio.create_task(self._guard(self._run()), name=f"{self.kind} sender"),
-            asyncio.create_task(self._guard(self._report()), name=f"{self.kind} reports"),
-        ]
+        self._tasks = [asyncio.create_task(self._guard(self._report()), name=f"{self.kind} reports")]
 
     async def stop(self) -> None:
         if self._codec is None:
@@ -145,7 +140,7 @@ class MediaSender(RTCRtpSender):
         if tasks:
             await asyncio.wait(tasks)
             self.transport._unregister_rtp_sender(self)
-            await self._send_reports([rtp.RtcpByePacket(sources=[self._ssrc])])
+            self._send_reports([rtp.RtcpByePacket(sources=[self._ssrc])])
         self._history.clear()
 
     async def getStats(self) -> RTCStatsReport:  # noqa: N802 - aiortc's name
@@ -163,17 +158,21 @@ class MediaSender(RTCRtpSender):
 
     # Sending.
 
-    async def _run(self) -> None:
-        """Makes payloads and transmits them until it is cancelled."""
-        raise NotImplementedError
-
     async def _guard(self, work: Any) -> None:
-        try:
+        with self._caught():
             await work
+
+    @contextlib.contextmanager
+    def _caught(self) -> Iterator[None]:
+        """What fails here ends no one else's work."""
+        try:
+            yield
         except ConnectionError:
             pass  # the transport is gone; whoever owns the peer hears of it there
         except Exception:
-            log.exception("The %s sender failed.", self.kind)
+            self.failures += 1
+            if self.failures == 1:
+                log.exception("The %s sender failed.", self.kind)
 
     @property
     def running(self) -> bool:
@@ -184,9 +183,7 @@ class MediaSender(RTCRtpSender):
         """The RTP timestamp of pts 0."""
         return self._origin
 
-    async def _transmit(
-        self, payloads: Iterable[bytes], pts: int, *, marker: bool = True, level: int | None = None
-    ) -> None:
+    def _transmit(self, payloads: Iterable[bytes], pts: int, *, marker: bool = True, level: int | None = None) -> None:
         """Sends the packets of one frame. `pts` counts `rate` from the media clock's epoch."""
         assert self._codec is not None
         timestamp = (self._origin + pts) & 0xFFFFFFFF
@@ -208,22 +205,22 @@ class MediaSender(RTCRtpSender):
                 slot = packet.sequence_number % HISTORY_PACKETS
                 self._history[slot] = packet
                 self._repeated.pop(slot, None)
-            await self._dispatch(packet)
+            self._dispatch(packet)
 
-    async def _dispatch(self, packet: Any) -> None:
+    def _dispatch(self, packet: Any) -> None:
         """Sends a new packet, or hands it on to be sent in its turn."""
-        await self._send_new(packet)
+        self._send_new(packet)
 
-    async def _send_new(self, packet: Any) -> None:
-        await self._send_packet(packet)
+    def _send_new(self, packet: Any) -> None:
+        self._send_packet(packet)
         self._packet_count += 1
         self._octet_count += len(packet.payload)
         if self.first_sent is None:
             self.first_sent = time.monotonic()
             self._flowing.set()
 
-    async def _send_packet(self, packet: Any) -> int:
-        """Returns the bytes that were sent."""
+    def _send_packet(self, packet: Any) -> int:
+        """Returns the bytes that were sent. Raises `ConnectionError`."""
         # Also of a retransmission the time of *this* sending: an old one would look like a delay of the network.
         # Receivers take differences, so any clock will do; seconds with 6 and 18 bits.
         now = time.monotonic()
@@ -234,7 +231,7 @@ class MediaSender(RTCRtpSender):
         if self._numbered:
             self._path.sent(len(data), now, self._fate(packet))
         self.meter.add(now, len(data))
-        await self.transport._send_rtp(data)
+        self.transport.post(data)
         return len(data)
 
     def _fate(self, packet: Any) -> Callable[[bool], None] | None:
@@ -258,12 +255,12 @@ class MediaSender(RTCRtpSender):
     def _send_again(self, packet: Any, *, repair: bool = True) -> None:
         """Queues a copy on the retransmission stream (RFC 4588)."""
 
-        async def send() -> None:
+        def send() -> None:
             again = rtp.wrap_rtx(
                 packet, payload_type=self._rtx_type, sequence_number=self._rtx_sequence, ssrc=self._rtx_ssrc
             )
             self._rtx_sequence = (self._rtx_sequence + 1) & 0xFFFF
-            await self._send_packet(again)
+            self._send_packet(again)
 
         self._path.pacer.put(len(packet.payload) + HEADER_BYTES, send, repair=repair)
 
@@ -273,12 +270,12 @@ class MediaSender(RTCRtpSender):
         await self._flowing.wait()
         for pause in EARLY_REPORTS_S:
             await asyncio.sleep(pause)
-            await self._send_report()
+            self._send_report()
         while True:
             await asyncio.sleep(random.uniform(*REPORT_S))
-            await self._send_report()
+            self._send_report()
 
-    async def _send_report(self) -> None:
+    def _send_report(self) -> None:
         now = time.monotonic()
         ntp = self._clock.ntp(now)
         self._reports[(ntp >> 16) & 0xFFFFFFFF] = now
@@ -291,12 +288,12 @@ class MediaSender(RTCRtpSender):
             octet_count=self._octet_count & 0xFFFFFFFF,
         )
         name = rtp.RtcpSourceInfo(ssrc=self._ssrc, items=[(1, self._cname.encode())])
-        await self._send_reports([rtp.RtcpSrPacket(ssrc=self._ssrc, sender_info=info), rtp.RtcpSdesPacket([name])])
+        self._send_reports([rtp.RtcpSrPacket(ssrc=self._ssrc, sender_info=info), rtp.RtcpSdesPacket([name])])
         self.reports_sent += 1
 
-    async def _send_reports(self, packets: list[Any]) -> None:
+    def _send_reports(self, packets: list[Any]) -> None:
         with contextlib.suppress(ConnectionError):
-            await self.transport._send_rtp(b"".join(map(bytes, packets)))
+            self.transport.post(b"".join(map(bytes, packets)))
 
     def _take_report(self, report: Any) -> None:
         self.reports_received += 1
@@ -334,8 +331,8 @@ class SoundSender(MediaSender):
         super().__init__("audio", transport, clock, path)
         self._encoder: OpusEncoder | None = None
         self._ended = False
-        self._outbox: asyncio.Queue[Sound] = asyncio.Queue(OUTBOX_PACKETS)
-        self.dropped = 0
+        self._before = -1
+        """The tick that was sent last."""
 
     @property
     def taking(self) -> bool:
@@ -350,10 +347,15 @@ class SoundSender(MediaSender):
         return self.loss if self._path.estimate is None else self._path.estimate.loss
 
     def take(self, sound: Sound) -> None:
-        try:
-            self._outbox.put_nowait(sound)
-        except asyncio.QueueFull:
-            self.dropped += 1
+        """Sends it, at once: it is due."""
+        if not self.running:
+            return
+        marker = sound.tick != self._before + 1  # the first packet after silence (RFC 3551 §4.1)
+        self._before = sound.tick
+        with self._caught():
+            self._transmit([sound.data], sound.tick * PACKET_SAMPLES, marker=marker, level=sound.level)
+        self._path.pacer.spend(len(sound.data) + HEADER_BYTES)
+        self.lag_s = self._clock.media_s() - sound.tick * PACKET_SAMPLES / AUDIO_RATE
 
     def push(self, tick: int, pcm: Pcm) -> None:
         """960 samples that are due now. Encoded here and now: it takes a tenth of a millisecond."""
@@ -364,16 +366,6 @@ class SoundSender(MediaSender):
         self._encoder.set_loss(self.lossy)
         if data := self._encoder.encode(pcm):
             self.take(Sound(tick, data, level_dbov(pcm)))
-
-    async def _run(self) -> None:
-        before = -1
-        while True:
-            sound = await self._outbox.get()
-            marker = sound.tick != before + 1  # the first packet after silence (RFC 3551 §4.1)
-            before = sound.tick
-            await self._transmit([sound.data], sound.tick * PACKET_SAMPLES, marker=marker, level=sound.level)
-            self._path.pacer.spend(len(sound.data) + HEADER_BYTES)
-            self.lag_s = self._clock.media_s() - sound.tick * PACKET_SAMPLES / AUDIO_RATE
 
     async def stop(self) -> None:
         await super().stop()

@@ -133,14 +133,14 @@ def drop_rtp(pair: Pair, lose: Callable[[int, bytes], bool]) -> list[bytes]:
     lost: list[bytes] = []
     count = 0
 
-    async def send(packet: Any) -> None:
+    def send(packet: Any) -> None:
         nonlocal count
         if packet.ssrc == sender._ssrc:
             count += 1
             if lose(count - 1, packet.payload):
                 lost.append(packet.payload)
                 return
-        await real(packet)
+        real(packet)
 
     sender._send_packet = send
     return lost

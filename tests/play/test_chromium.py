@@ -151,11 +151,11 @@ async def test_chromium_decodes_the_other_codecs_and_repairs_them(page: Page, co
     real = sender._send_packet
     lost: list[int] = []
 
-    async def lose(packet: Any) -> int:
+    def lose(packet: Any) -> int:
         if packet.ssrc == sender._ssrc and packet.sequence_number % 7 == 0:
             lost.append(packet.sequence_number)
             return 0
-        size: int = await real(packet)
+        size: int = real(packet)
         return size
 
     sender._send_packet = lose

@@ -27,10 +27,10 @@ def intercept(pair: Pair, act: Callable[[int, Any, Callable[[Any], Any]], Any]) 
     real = mouth._send_packet
     count = 0
 
-    async def send(packet: Any) -> None:
+    def send(packet: Any) -> None:
         nonlocal count
         count += 1
-        await act(count - 1, packet, real)
+        act(count - 1, packet, real)
 
     mouth._send_packet = send
 
@@ -61,9 +61,9 @@ async def test_the_voice_arrives_whole() -> None:
 
 
 async def test_lost_packets_are_bridged_and_leave_no_lag() -> None:
-    async def lose(n: int, packet: Any, send: Callable[[Any], Any]) -> None:
+    def lose(n: int, packet: Any, send: Callable[[Any], Any]) -> None:
         if n not in (20, 40, 41):
-            await send(packet)
+            send(packet)
 
     async with connected(ClientPeer(microphone=True)) as pair:
         intercept(pair, lose)
@@ -81,15 +81,15 @@ async def test_lost_packets_are_bridged_and_leave_no_lag() -> None:
 async def test_packets_that_overtake_each_other_are_put_in_order() -> None:
     kept: list[Any] = []
 
-    async def swap(n: int, packet: Any, send: Callable[[Any], Any]) -> None:
+    def swap(n: int, packet: Any, send: Callable[[Any], Any]) -> None:
         if n % 10 == 5:
             kept.append(packet)
             return
-        await send(packet)
+        send(packet)
         while kept:
-            await send(kept.pop())
+            send(kept.pop())
         if n % 10 == 7:
-            await send(packet)  # twice
+            send(packet)  # twice
 
     async with connected(ClientPeer(microphone=True)) as pair:
         intercept(pair, swap)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -267,6 +268,13 @@ async def test_the_statistics_count_what_happened() -> None:
             pair.client.send_microphone(tick, TONE)
         await pair.until(lambda: len(pair.chunks) >= 51)
         await pair.show(1.5)
+
+        def arrived(kind: str, sent: dict[str, Any]) -> bool:
+            return bool(pair.client.stats()[kind]["packets_received"] >= sent["packets_sent"])
+
+        # The last ones have just left.
+        await pair.until(lambda: arrived("video", pair.peer.stats()) and arrived("audio", pair.peer.stats()["audio"]))
+        await pair.until(lambda: pair.peer.stats()["frames_sent"] == len(pair.pictures))
         server, client = pair.peer.stats(), pair.client.stats()
         assert server["packets_sent"] == client["video"]["packets_received"]
         assert server["bytes_sent"] == client["video"]["bytes_received"]
