@@ -27,6 +27,7 @@ from ..clock import AUDIO_RATE, MediaClock
 from ..types import Pcm
 from . import codecs, feedback
 from .congestion import Congestion
+from .headers import Headers
 from .opus import PACKET_SAMPLES, OpusEncoder, level_dbov
 from .source import Sound
 
@@ -87,7 +88,7 @@ class MediaSender(RTCRtpSender):
         self._rtx_type: int | None = None
         self._mid: str | None = None
         self._cname = ""
-        self._extensions = rtp.HeaderExtensionsMap()
+        self._extensions = Headers()
         self._history: dict[int, Any] = {}
         self._repeated: dict[int, float] = {}
         """Sequence number modulo `HISTORY_PACKETS` → when it was last sent again."""

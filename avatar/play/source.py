@@ -119,13 +119,15 @@ class PictureSource:
         self.open_encoder = ENCODERS[codec]
         self._clock = clock
         self._takers: list[PictureTaker] = []
-        self._task: asyncio.Task[None] | None = None
         self._encoder: VideoEncoder | None = None
         self._encoder_rate = 0
-        self._encoding = asyncio.Lock()
-        """An encoder takes one picture at a time: the first real one waits for `prepare`."""
+        self._idle = asyncio.Event()
+        """An encoder takes one picture at a time, and is not freed meanwhile."""
+        self._idle.set()
+        self._closing = 0
+        self._era = 0
+        """Grows when what is being encoded is not wanted any more."""
         self._waiting: tuple[int, I420] | None = None
-        self._wake = asyncio.Event()
         self._latest: I420 | None = None
         self._key_wanted = True
         self.last_key = float("-inf")
@@ -140,8 +142,6 @@ class PictureSource:
     def join(self, taker: PictureTaker) -> None:
         """From now on `taker` gets every encoded picture that it can take; it must be able to wait for a key frame."""
         self._takers.append(taker)
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name=f"{self.codec} encoding")
 
     async def leave(self, taker: PictureTaker) -> None:
         """Harmless twice. With the last one the encoder is freed."""
@@ -152,12 +152,15 @@ class PictureSource:
 
     async def close(self) -> None:
         self._takers.clear()
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
-        async with self._encoding:
+        self._waiting = None
+        self._era += 1
+        self._closing += 1
+        try:
+            await self._idle.wait()
             self._release()
+        finally:
+            self._closing -= 1
+        self._begin()  # for somebody who has joined since
 
     @property
     def used(self) -> bool:
@@ -190,72 +193,80 @@ class PictureSource:
         if self._waiting is not None:
             self.dropped_waiting += 1
         self._waiting = (slot, i420)
-        self._wake.set()
+        self._begin()
 
     async def prepare(self, size: tuple[int, int] = EXPECTED_SIZE) -> None:
         """Opens the encoder and has it encode one grey picture that is not sent: the first real one then takes a
         fraction of the time. Call before the connection is up."""
         width, height = size
         grey = np.full((height * 3 // 2, width), 128, np.uint8)
-        if self._encoder is None:
-            try:
-                await self._work(grey, 0, True)
-            except Exception as error:  # as in `_run`
-                self._failed(error)
+        while not self._idle.is_set():
+            await self._idle.wait()
+        if self._encoder is None and not self._closing:
+            self._work(None, grey, 0, True)
+            await self._idle.wait()
             self._encode_s = 0.0
 
     def _key_due(self, now: float) -> bool:
         return self._key_wanted and now - self.last_key >= KEY_PAUSE_S
 
-    async def _run(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            if self._waiting is None or not self._clock.running or not any(t.taking for t in self._takers):
-                continue
-            (slot, i420), self._waiting = self._waiting, None
-            now = time.monotonic()
-            if now - self._clock.due(slot) > MAX_LATE_S:
-                self.dropped_late += 1
-                continue
-            if self._held_back(now):
-                self.dropped_paced += 1
-                continue
-            pts = VIDEO_TICKS * slot + BIAS_TICKS
-            try:
-                picture = await self._work(i420, pts, self._key_due(now))
-            except Exception as error:  # whatever a codec library throws: the next picture starts afresh
-                self._failed(error)
-                continue
-            if picture is None:
-                self.dropped_encoder += 1
-                continue
-            self.encoded += 1
-            if picture.key:
-                self.key_frames += 1
-                self._key_wanted = False
-                self.last_key = time.monotonic()
-            self.size = (picture.width, picture.height)
-            shot = Shot(slot, pts, picture)
-            for taker in list(self._takers):
-                if taker.taking:
-                    taker.take(shot)
+    def _begin(self) -> None:
+        """Has the picture that waits encoded, unless one still is."""
+        if self._waiting is None or not self._idle.is_set() or self._closing:
+            return
+        if not self._clock.running or not any(t.taking for t in self._takers):
+            return
+        (slot, i420), self._waiting = self._waiting, None
+        now = time.monotonic()
+        if now - self._clock.due(slot) > MAX_LATE_S:
+            self.dropped_late += 1
+        elif self._held_back(now):
+            self.dropped_paced += 1
+        else:
+            self._work(slot, i420, VIDEO_TICKS * slot + BIAS_TICKS, self._key_due(now))
 
     def _held_back(self, now: float) -> bool:
         """Nobody whose network sets the rate can take one more picture: it is left out before it is encoded."""
         leading = [taker for taker in self._takers if taker.taking and taker.leads]
         return bool(leading) and all(taker.blocked(now) for taker in leading)
 
-    async def _work(self, i420: I420, pts: int, key: bool) -> Encoded | None:
-        """Encodes in a worker thread and waits for it even when cancelled: the encoder must not be freed under it."""
-        async with self._encoding:
-            loop = asyncio.get_running_loop()
-            work = loop.run_in_executor(workers(), self._encode, i420, pts, key, self.target)
+    def _work(self, slot: int | None, i420: I420, pts: int, key: bool) -> None:
+        """Encodes in a worker thread; `_worked` is called when it is done. One call back into the loop for each
+        picture: a future that is awaited wakes it four times."""
+        self._idle.clear()
+        loop, era, target = asyncio.get_running_loop(), self._era, self.target
+
+        def work() -> None:
             try:
-                return await asyncio.shield(work)
-            except asyncio.CancelledError:
-                await asyncio.wait([work])
-                raise
+                outcome: Encoded | Exception | None = self._encode(i420, pts, key, target)
+            except Exception as error:  # whatever a codec library throws: the next picture starts afresh
+                outcome = error
+            loop.call_soon_threadsafe(self._worked, slot, pts, era, outcome)
+
+        workers().submit(work)
+
+    def _worked(self, slot: int | None, pts: int, era: int, outcome: Encoded | Exception | None) -> None:
+        self._idle.set()
+        if isinstance(outcome, Exception):
+            self._failed(outcome)
+        elif slot is not None and era == self._era:
+            self._hand_out(slot, pts, outcome)
+        self._begin()
+
+    def _hand_out(self, slot: int, pts: int, picture: Encoded | None) -> None:
+        if picture is None:
+            self.dropped_encoder += 1
+            return
+        self.encoded += 1
+        if picture.key:
+            self.key_frames += 1
+            self._key_wanted = False
+            self.last_key = time.monotonic()
+        self.size = (picture.width, picture.height)
+        shot = Shot(slot, pts, picture)
+        for taker in list(self._takers):
+            if taker.taking:
+                taker.take(shot)
 
     def _encode(self, i420: I420, pts: int, key: bool, target: int) -> Encoded | None:
         """In a worker thread."""

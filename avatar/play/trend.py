@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from operator import mul
 from typing import Literal
 
 Signal = Literal["normal", "overuse", "underuse"]
@@ -93,11 +94,11 @@ class DelayTrend:
             self._detect(self._slope(), sent, now)
 
     def _slope(self) -> float:
-        count = len(self._points)
-        mean_x = sum(x for x, _ in self._points) / count
-        mean_y = sum(y for _, y in self._points) / count
-        spread = sum((x - mean_x) ** 2 for x, _ in self._points)
-        return sum((x - mean_x) * (y - mean_y) for x, y in self._points) / spread if spread else 0.0
+        times, delays = zip(*self._points, strict=True)
+        middle = sum(times) / len(times)
+        away = [time - middle for time in times]
+        spread = sum(map(mul, away, away))
+        return sum(map(mul, away, delays)) / spread if spread else 0.0
 
     def _detect(self, slope: float, interval: float, now: float) -> None:
         trend = min(self._deltas, _MAX_DELTAS) * slope * _GAIN
