@@ -84,6 +84,67 @@ def test_another_size_is_a_key_frame_and_decodes(codec: str) -> None:
     stream.encoder.close()
 
 
+class Scene:
+    """A texture that rests but for a square in its middle that flickers, as a face does before its wall."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.wall = np.random.default_rng(1).integers(40, 200, (size // 16, size // 16), np.uint8)
+
+    def draw(self, n: int) -> np.ndarray:
+        i420 = np.full((self.size * 3 // 2, self.size), 128, np.uint8)
+        i420[: self.size] = np.kron(self.wall, np.ones((16, 16), np.uint8))
+        middle = slice(self.size * 3 // 8, self.size * 5 // 8)
+        i420[middle, middle] = 60 + 9 * (n % 10)
+        return i420
+
+
+@pytest.mark.parametrize("codec", ENCODERS)
+def test_what_has_long_been_still_is_shown_when_it_changes(codec: str) -> None:
+    """Rates on both sides of the step in VP9's speed, a change of size and a wish for a key frame between."""
+    encoder = ENCODERS[codec](600_000)
+    decoder = av.CodecContext.create(DECODERS[codec], "r")
+    decoder.thread_count = 1
+    n = 0
+    keys = 0
+
+    def worst(scene: Scene, count: int, *, key: bool = False) -> float:
+        """The mean error of the worst block of 16 × 16 in the last of so many pictures."""
+        nonlocal n, keys
+        shown = drawn = np.zeros((16, 16), np.uint8)
+        for index in range(count):
+            drawn = scene.draw(n)
+            encoded = encoder.encode(drawn, n * 3600, key=key and not index)
+            n += 1
+            if encoded is None:
+                continue
+            keys += encoded.key
+            for frame in decoder.decode(av.Packet(codecs.frame(codec, encoded.payloads))):
+                shown = frame.to_ndarray(format="yuv420p")
+        size = scene.size
+        error = np.abs(shown[:size].astype(np.int16) - drawn[:size])
+        return float(error.reshape(size // 16, 16, size // 16, 16).mean((1, 3)).max())
+
+    scene = Scene(256)
+    assert worst(scene, 60, key=True) < 8
+    assert keys == 1
+    for rate, corner in ((600_000, (0, 0)), (110_000, (15, 15)), (600_000, (0, 15))):
+        encoder.set_bitrate(rate)
+        assert worst(scene, 40) < 8
+        scene.wall[corner] ^= 0x60  # 96 levels
+        assert worst(scene, 3) < 16
+    assert keys == 1
+    scene.wall[15, 0] ^= 0x60
+    assert worst(scene, 1, key=True) < 16
+    assert keys == 2
+    smaller = Scene(192)
+    assert worst(smaller, 40) < 8
+    assert keys == 3
+    smaller.wall[11, 0] ^= 0x60
+    assert worst(smaller, 3) < 16
+    encoder.close()
+
+
 @pytest.mark.parametrize("codec", ["vp9", "vp8", "av1"])
 def test_without_the_library_itself_large_changes_cost_a_key_frame(codec: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(libvpx, "load", lambda: None)
