@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import logging
+import math
 import weakref
 from pathlib import Path
 from typing import Any
@@ -145,7 +146,7 @@ def level_dbov(pcm: Pcm) -> int:
     """The level of a packet in −dBov, 0 (loudest) to 127 (RFC 6464 §3)."""
     loudness = pcm.astype(np.float32)
     power = float(np.dot(loudness, loudness)) / (len(pcm) * 32768.0**2)
-    return 127 if power < 1e-12 else min(127, max(0, round(-10 * float(np.log10(power)))))
+    return 127 if power < 1e-12 else min(127, max(0, round(-10 * math.log10(power))))
 
 
 _VOIP = 2048
