@@ -16,7 +16,7 @@ from .motion.vector import POINTS, Array, Info
 from .networks import Networks, TorchExtractors, TorchStitch
 from .onnxfiles import suits
 from .registration.detector import Detector
-from .registration.finder import Finder, FreeFinder, PublishedFinder
+from .registration.finder import FILES, Finder, FreeFinder, PublishedFinder
 from .registration.landmarks import Landmarks106, Landmarks203
 from .registration.mesh import Mesh
 from .registration.nets import onnx_net, session
@@ -49,7 +49,7 @@ def _networks(checkpoint: Checkpoint, device: str, backend: str, engines: Path |
     drawing = renderer(checkpoint, backend, device, engines)
 
     options = Options.of(checkpoint.config.default_kwargs)
-    published = None
+    published: PublishedFinder | None = None
     detector, points = checkpoint.file("insightface_det"), checkpoint.file("landmark106")
     if detector is not None and points is not None:
         published = PublishedFinder(
@@ -129,6 +129,8 @@ def finder_of(made: Networks, kind: Literal["free", "published"], face_dir: Path
     if kind == "published":
         if made.published_finder is None:
             raise BadCheckpoint("This checkpoint has no insightface_det and landmark106: use the free finder.")
+        if made.mesh is None and all((face_dir / name).is_file() for name in FILES):
+            return made.published_finder.with_eyes(FreeFinder(face_dir))
         return made.published_finder
     try:
         return FreeFinder(face_dir)

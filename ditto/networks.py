@@ -11,7 +11,7 @@ from .backends.looks import Renderer
 from .motion.options import Options
 from .motion.sampler import Sampler
 from .motion.vector import Array
-from .registration.finder import Finder
+from .registration.finder import PublishedFinder
 from .registration.landmarks import Landmarks203
 from .registration.mesh import Mesh
 from .registration.register import Extractors
@@ -30,7 +30,7 @@ class Networks:
     renderer: Renderer
     landmarks: Landmarks203 | None
     mesh: Mesh | None
-    published_finder: Finder | None
+    published_finder: PublishedFinder | None
     """The exact way to find a face, where its weights are there."""
     name: str
     """Checkpoint, backend and precision, for the log."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from ..types import Accent, Choice, Frame, Pcm, Phone
 from .avatars import AvatarStore
 from .pattern import draws
 from .puppet import PuppetPerformance
+from .rigs import Rigs
 
 if TYPE_CHECKING:
     from ditto.chunking import Pace
@@ -173,8 +173,7 @@ class DittoFace:
         """`load` reads the networks; it runs in a thread, at `warm`."""
         self._avatars, self._load = avatars, load
         self._engine: Engine | None = None
-        self._rigs: OrderedDict[str, DittoRig] = OrderedDict()
-        self._loading = asyncio.Lock()
+        self._rigs: Rigs[DittoRig] = Rigs(KEPT_RIGS)
         self.choice = Choice("face", "ditto", why)
         self.lost = False
 
@@ -224,20 +223,9 @@ class DittoFace:
 
     async def _rig(self, avatar: str) -> DittoRig:
         source = self._avatars.source(avatar)
-        async with self._loading:
-            rig = self._rigs.get(avatar)
-            if rig is None or (rig.inner is None) != self.lost:
-                try:
-                    rig = await asyncio.to_thread(self._make, avatar, source)
-                except ValueError as error:
-                    raise Invalid(f"The portrait cannot be moved: {error}", field="avatar") from error
-                except OSError as error:
-                    raise EngineError(f"The portrait {avatar} cannot be read: {error.strerror or error}") from error
-                self._rigs[avatar] = rig
-                if len(self._rigs) > KEPT_RIGS:
-                    self._rigs.popitem(last=False)
-            self._rigs.move_to_end(avatar)
-        return rig
+        return await self._rigs.get(
+            avatar, lambda: self._make(avatar, source), lambda rig: (rig.inner is None) == self.lost
+        )
 
     def _make(self, avatar: str, source: Path | str) -> DittoRig:
         if self.lost:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,12 +18,13 @@ from puppet.renderer import Rig as PuppetRig
 from puppet.score import Accent as PuppetAccent
 from puppet.sound import RATE
 
-from ..errors import EngineError, Invalid
+from ..errors import EngineError
 from ..seams import Motion, Rig
 from ..tunables import MANNERS, Tunables
 from ..types import Accent, Choice, Frame, Pcm, Phone
 from .avatars import AvatarStore
 from .pattern import draws
+from .rigs import Rigs
 
 KEPT_RIGS = 16
 """Rigs that stay in memory; one of a 1024 × 1024 photograph is about 20 MB."""
@@ -100,8 +100,7 @@ class PuppetFace:
 
     def __init__(self, avatars: AvatarStore, why: str) -> None:
         self._avatars = avatars
-        self._rigs: OrderedDict[str, PuppetRig] = OrderedDict()
-        self._loading = asyncio.Lock()
+        self._rigs: Rigs[PuppetRig] = Rigs(KEPT_RIGS)
         self.choice = Choice("face", "puppet", why)
 
     async def warm(self) -> None:
@@ -116,20 +115,7 @@ class PuppetFace:
 
     async def _load(self, avatar: str) -> PuppetRig:
         source: Path | str = self._avatars.source(avatar)
-        async with self._loading:
-            rig = self._rigs.get(avatar)
-            if rig is None:
-                try:
-                    rig = await asyncio.to_thread(puppet.load_rig, source)
-                except ValueError as error:
-                    raise Invalid(f"The portrait cannot be moved: {error}", field="avatar") from error
-                except OSError as error:
-                    raise EngineError(f"The portrait {avatar} cannot be read: {error.strerror or error}") from error
-                self._rigs[avatar] = rig
-                if len(self._rigs) > KEPT_RIGS:
-                    self._rigs.popitem(last=False)
-            self._rigs.move_to_end(avatar)
-        return rig
+        return await self._rigs.get(avatar, lambda: puppet.load_rig(source))
 
     def perform(self, rig: Rig, tunables: Tunables, seed: int) -> PuppetPerformance:
         if not isinstance(rig, PuppetRig):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -29,6 +29,8 @@ _MESH_SIDE, _EYE_SIDE = 192, 64
 _EYE_SCALE = 2.3
 """Side of the square that the iris network wants, in eye widths."""
 _SURE = 0.5
+_SAME_FACE = 0.4
+"""Share of a face's height that two ways to find it may put its middle apart."""
 _EYES = ((33, 133), (263, 362))
 _LIPS = (13, 14)
 _TURNS = (0.0, 45.0, -45.0, 90.0, -90.0, 180.0)
@@ -205,11 +207,17 @@ def _views(width: int, height: int, angle: float) -> Iterator[_Square]:
 
 
 class PublishedFinder:
-    """The published detector and 106 points, exactly. Their weights are for research only."""
+    """The published detector and 106 points, exactly. Their weights are for research only.
 
-    def __init__(self, detector: Detector, landmarks: Landmarks106) -> None:
+    They see no eyes: those are the mesh's, and of a bundle without one those of `eyes`."""
+
+    def __init__(self, detector: Detector, landmarks: Landmarks106, eyes: Finder | None = None) -> None:
         self._detector = detector
         self._landmarks = landmarks
+        self._eyes = eyes
+
+    def with_eyes(self, eyes: Finder) -> PublishedFinder:
+        return PublishedFinder(self._detector, self._landmarks, eyes)
 
     def find(self, picture: Rgb) -> list[Found]:
         out = []
@@ -217,4 +225,20 @@ class PublishedFinder:
             points = self._landmarks.place(picture, box)
             left, right = points[[33, 35, 40, 39]].mean(axis=0), points[[87, 89, 94, 93]].mean(axis=0)
             out.append(Found(points, (left + right) / 2, points[[52, 61]].mean(axis=0)))
-        return out
+        return self._seeing(picture, out) if self._eyes is not None and out else out
+
+    def _seeing(self, picture: Rgb, faces: list[Found]) -> list[Found]:
+        """The faces with the eyes of those that lie where they do."""
+        assert self._eyes is not None
+        others = [face for face in self._eyes.find(picture) if len(face.eye_open)]
+
+        def own(face: Found) -> Found:
+            def away(other: Found) -> float:
+                return float(np.hypot(*(other.points.mean(axis=0) - face.points.mean(axis=0)))) / face.height
+
+            near = min(others, key=away, default=None)
+            if near is None or away(near) > _SAME_FACE:
+                return face
+            return replace(face, eye_open=near.eye_open, eye_ball=near.eye_ball)
+
+        return [own(face) for face in faces]

@@ -25,6 +25,7 @@ MOST_LEAN = 60.0
 MOST_FRAMES = 250
 """Of a video: ten seconds, 2 GB of features."""
 _OPEN = np.array([[0.6, 0.6]], np.float32)
+_OPEN.setflags(write=False)
 """Eyes of a face on which no network could see them: open, looking ahead."""
 
 
@@ -86,7 +87,7 @@ class Registrar:
             pictures = pictures[:MOST_FRAMES]
         frames: list[SourceFrame] = []
         points: Points | None = None
-        lost, box, faces = 0, (0, 0, 0, 0), 0
+        lost, blind, box, faces = 0, 0, (0, 0, 0, 0), 0
         for i, given in enumerate(pictures):
             picture = fit(np.ascontiguousarray(given, np.uint8), self.options.max_size)
             found: Found | None = None
@@ -107,11 +108,14 @@ class Registrar:
             points = placed if isinstance(placed, np.ndarray) else None
             where = self._crop(placed, found)
             frames.append(self._frame(picture, where, found))
+            blind += frames[-1].eye_open is _OPEN
             heard((i + 1) / len(pictures))
         if lost * 2 > len(pictures):
             raise FaceError("face_lost", f"The face is lost in {lost} of {len(pictures)} frames of the video.")
         if lost:
             notes.append(f"The face was lost in {lost} of {len(pictures)} frames; they repeat the frame before.")
+        if blind:
+            notes.append("No network saw the eyes: they are taken to be open and to look ahead.")
         return Registered(source(frames, self.options.smo_k_s), faces, box, tuple(notes))
 
     def _points(self, picture: Rgb, found: Found | None, tracked: Points | None) -> Points | Found | None:
@@ -157,7 +161,7 @@ class Registrar:
             found = next((f for f in self.finder.find(cut) if len(f.eye_open)), None)
         if found is not None and len(found.eye_open):
             return found.eye_open, found.eye_ball
-        return _OPEN.copy(), np.zeros((1, 6), np.float32)
+        return _OPEN, np.zeros((1, 6), np.float32)
 
 
 def plausible(points: Points, first: Crop) -> bool:

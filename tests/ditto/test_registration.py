@@ -130,8 +130,24 @@ def test_the_published_way_crops_by_106_points() -> None:
     outputs: list[Any] = [np.zeros((n, k), np.float32) for k in (1, 4, 10) for n in (8192, 2048, 512)]
     outputs[2][200], outputs[5][200] = 0.9, (2, 2, 2, 2)
     finder = PublishedFinder(Detector(lambda _: outputs), Landmarks106(lambda _: [points.reshape(1, -1)]))
-    (face,) = finder.find(np.zeros((512, 512, 3), np.uint8))
-    assert face.height > 10 and abs(face.lean) < 1
+    blank = np.zeros((512, 512, 3), np.uint8)
+    (face,) = finder.find(blank)
+    assert face.height > 10 and abs(face.lean) < 1 and not len(face.eye_open)
+
+    # A bundle without a mesh: the eyes are those of the face that the free networks see in the same place.
+    looking = replace(face, points=face.points + 2, eye_open=np.full((1, 2), 0.3, np.float32))
+    elsewhere = replace(looking, points=face.points + face.height)
+    (seen,) = finder.with_eyes(Faces([elsewhere, looking])).find(blank)
+    np.testing.assert_array_equal(seen.eye_open, looking.eye_open)
+    np.testing.assert_array_equal(seen.points, face.points)
+    (blind,) = finder.with_eyes(Faces([elsewhere])).find(blank)
+    assert not len(blind.eye_open)
+
+
+def test_eyes_that_nobody_sees_are_open_and_that_is_said() -> None:
+    made = registrar(Faces([replace(seen(90), eye_open=np.zeros((0, 2), np.float32))])).register([portrait()])
+    np.testing.assert_array_equal(made.source.frames[0].eye_open, np.full((1, 2), 0.6, np.float32))
+    assert "No network saw the eyes" in made.notes[0]
 
 
 def test_a_source_on_disk_is_the_one_that_was_put_there(tmp_path: Path) -> None:
