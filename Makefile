@@ -1,7 +1,7 @@
 # make run, make test: everything goes into .venv; see tools/setup.py.
 PYTHON ?= python3
 ARGS ?=
-# Optional engines: EXTRAS="ja llm piper", or none. Left alone: what is there already.
+# Optional engines: EXTRAS="ja llm piper rtx", or none. Left alone: what is there already.
 EXTRAS ?= auto
 # Files of tests that run side by side; most of their time they wait for a conversation's own pace.
 JOBS ?= 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import shutil
 import sys
@@ -69,6 +68,8 @@ def examine(args: argparse.Namespace) -> Iterator[Finding]:
 
 
 def libraries() -> Iterator[Finding]:
+    from .backends.tensorrt import imported
+
     for name, needed, mend in (
         ("torch", True, "pip install -r requirements-ditto.txt"),
         ("onnxruntime", True, "pip install -r requirements.txt"),
@@ -78,7 +79,7 @@ def libraries() -> Iterator[Finding]:
         ("tensorrt_rtx", False, "pip install tensorrt-rtx; only its engines need it"),
     ):
         try:
-            module = importlib.import_module(name)
+            module = imported(name)
             yield Finding(name, True, str(getattr(module, "__version__", "there")))
         except Exception as error:  # a GPU library without its driver fails in its own ways
             yield Finding(name, False, f"not usable ({str(error).splitlines()[0][:80]})", mend, needed)

@@ -93,7 +93,7 @@ def test_which_extras_are_installed(
 def test_an_extra_that_is_none_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         setup.wanted_extras("cuda", setup.new_stamp())
-    assert "ja, llm, piper" in capsys.readouterr().err
+    assert "ja, llm, piper, rtx" in capsys.readouterr().err
 
 
 def test_every_lock_that_setup_names_is_there() -> None:

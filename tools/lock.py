@@ -1,6 +1,6 @@
 """Renews the requirement locks: every version and every file's hash, from `requirements/*.in`, with uv.
 
-    python tools/lock.py [NAME ...]        base, ja, llm, piper, test, ditto, train, yardstick, judge; default: all
+    python tools/lock.py [NAME ...]        base, ja, llm, piper, rtx, test, ditto, train, yardstick, judge; default: all
 
 A lock is made for every platform and for Python 3.11 and newer at once. What it pins already stays, unless the `.in`
 file says otherwise or `--upgrade` is given.
@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-NAMES = ("base", "ja", "llm", "piper", "test", "ditto", "train", "yardstick", "judge")
+NAMES = ("base", "ja", "llm", "piper", "rtx", "test", "ditto", "train", "yardstick", "judge")
 """In this order: the others keep to the versions that base has chosen."""
 BARE = {"judge"}
 """Locked as they are, without what they depend on: their `.in` file says why."""

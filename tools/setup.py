@@ -28,7 +28,7 @@ STAMP = VENV / "setup.json"
 LOG = VENV / "setup.log"
 
 OLDEST = (3, 11)
-EXTRAS = ("ja", "llm", "piper")
+EXTRAS = ("ja", "llm", "piper", "rtx")
 FETCH_AGAIN_S = 24 * 3600
 """After a failed fetch the next tries wait this long: an offline machine should not pay for it at every start."""
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.util
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -20,6 +21,7 @@ from ditto.errors import BadCheckpoint, OutOfMemory, Unavailable
 OLDEST = (11, 2, 1)
 """Of TensorRT: the first whose GridSample takes volumes."""
 OLDEST_RTX = (1, 6)
+BARE_RTX = "tensorrt_rtx_bindings"
 LIBRARIES = {"tensorrt": OLDEST, "tensorrt_rtx": OLDEST_RTX}
 
 
@@ -50,11 +52,22 @@ class Manifest:
             return None
 
 
+def imported(name: str) -> Any:
+    """A library's module, whatever its version. Raises what importing it raises."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        # RTX's wheels alone, without the package that only names them, have a module of another name.
+        if name != "tensorrt_rtx" or importlib.util.find_spec(BARE_RTX) is None:
+            raise
+        return importlib.import_module(BARE_RTX)
+
+
 def library(name: str = "tensorrt") -> Any:
     """The module, new enough. Raises `Unavailable`."""
     package = name.replace("_", "-")
     try:
-        module = importlib.import_module(name)
+        module = imported(name)
     except (ImportError, OSError) as error:
         raise Unavailable(
             f"{package} cannot be loaded ({error}). pip install {package}, or use --backend torch."

@@ -7,14 +7,20 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
+from ditto import testweights
 from ditto.backends import tensorrt
+from ditto.backends.looks import Job, Look
 from ditto.backends.tensorrt import Manifest, fitting, model_hash
+from ditto.deterministic import Deterministic, tri_image
 from ditto.errors import BadCheckpoint, Unavailable
 from tests.absent import needs
 
 torch = needs("torch")
+
+from ditto.backends.weights import Weights
 
 
 @pytest.fixture
@@ -101,10 +107,17 @@ def test_an_execution_names_every_tensor_and_starts_once() -> None:
     assert context.started == [7]
 
 
+def rtx() -> None:
+    try:
+        tensorrt.library("tensorrt_rtx")
+    except Unavailable as error:
+        pytest.skip(str(error))
+
+
 @pytest.mark.parametrize("precision", ["float32", "float16"])
 def test_rtx_takes_the_exported_pipeline(tiny_pytorch: tuple[Path, Path], tmp_path: Path, precision: str) -> None:
-    """Parse and build need no GPU. The library is NVIDIA's own and no part of the locks: `pip install tensorrt-rtx`."""
-    pytest.importorskip("tensorrt_rtx")
+    """Parse and build need no GPU. `make test EXTRAS="rtx"` brings the library."""
+    rtx()
     from ditto.backends.export import export_pipeline
     from ditto.checkpoints import open_checkpoint
 
@@ -115,6 +128,48 @@ def test_rtx_takes_the_exported_pipeline(tiny_pytorch: tuple[Path, Path], tmp_pa
     assert tensorrt.build(frame, engine, precision, name="tensorrt_rtx") == manifest
     assert engine.stat().st_mtime_ns == before, "what matches is kept"
     assert fitting(engine, frame, precision, "tensorrt_rtx") == manifest
+
+
+@pytest.fixture(scope="module")
+def real_size(tmp_path_factory: pytest.TempPathFactory) -> tuple[Weights, Path]:
+    """Warp and decoder of the published size, and where they were exported to."""
+    needs("onnx")
+    from ditto.backends.export import export_pipeline
+
+    rule = Deterministic()
+    weights = Weights(*(testweights.module(net, "full", rule) for net in ("warp_network", "decoder")))
+    out = tmp_path_factory.mktemp("real")
+    export_pipeline(weights, out)
+    return weights, out
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_the_real_size_is_the_same_in_onnx_runtime(real_size: tuple[Weights, Path]) -> None:
+    from ditto.backends.onnxrt import ExportedRenderer
+
+    weights, out = real_size
+    rule = Deterministic("real")
+    points = rule.normal("points", (21, 3), 0.3)
+    look = Look(rule.normal("features", (1, 32, 16, 64, 64), 0.7), points, tri_image(512, 512), np.eye(3))
+    driving = points + rule.normal("driven", (21, 3), 0.02)
+    with torch.inference_mode():
+        given = (torch.from_numpy(v) for v in (look.features, points[None], driving[None]))
+        wanted = weights.decoder(weights.warp(*given))[0].permute(1, 2, 0).numpy() * 255
+    renderer = ExportedRenderer(out, threads=1)
+    (face,) = renderer.faces([Job(renderer.prepare(look), driving)])
+    assert np.abs(face - wanted).max() < 0.1, "of 255"
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_rtx_builds_the_real_size(real_size: tuple[Weights, Path]) -> None:
+    rtx()
+    _, out = real_size
+    engine = out / "frame.tensorrt_rtx.engine"
+    manifest = tensorrt.build(out / "frame.onnx", engine, "float32", name="tensorrt_rtx")
+    assert fitting(engine, out / "frame.onnx", "float32", "tensorrt_rtx") == manifest
+    assert engine.stat().st_size > 300_000_000
 
 
 def test_graphs_need_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,25 @@ from tests.web.browser import Server
 from tests.web.visit import Visit
 
 REMEMBERED = 'localStorage.setItem("avatar.tunables", JSON.stringify({ frame_scale: 0.125, sampling_timesteps: 2 }));'
+
+NEW: dict[str, Any] = {
+    "frame_scale": 0.15, "fps": 10, "sampling_timesteps": 3, "chunk_config": [2, 3, 2], "bitrate_kbps": 300,
+    "language": "en", "voice": None, "instructions": "Be brief.",
+}  # fmt: skip
+"""Values that a processor of a test machine can bear, and those that no range or list names."""
+
+
+def another(name: str, spec: dict[str, Any], server: Server) -> Any:
+    """A value of a tunable that is not its default."""
+    if name in NEW:
+        return NEW[name]
+    if name == "avatar":
+        return next(row["id"] for row in server.get("/config")["avatars"] if row["id"] != spec["default"])
+    if spec["type"] == "boolean":
+        return not spec["default"]
+    if spec["choices"]:
+        return next(choice for choice in spec["choices"] if choice != spec["default"])
+    return round((spec["max"] * 3 + spec["min"]) / 4, 2)
 
 
 @pytest.fixture(scope="module")
@@ -55,3 +75,18 @@ async def test_a_checkpoint_becomes_a_face_that_talks(
     seen = await visit.until(lambda s: len(s["turns"]) == 2, "the turn ended")
     assert seen["turns"][-1]["reply_text"] and not seen["turns"][-1].get("error")
     assert "face_first_frame" in seen["turns"][-1]
+
+    # Every tunable that can be changed in a session, and then another turn with all of them.
+    session, table = seen["sessionId"], server.get("/config")["tunables"]
+    for name, spec in table.items():
+        if spec["live"] == "no":
+            continue
+        value = another(name, spec, server)
+        answer = await visit.page.request.patch(f"{server.url}/sessions/{session}", data={name: value})
+        assert answer.status == 200 and (await answer.json())[name] == value, await answer.text()
+    across = 2 * round(server.portrait_width() * NEW["frame_scale"] / 2)
+    await visit.until(lambda s: s["stats"]["video"]["width"] == across, "pictures of the new size")
+    await visit.type("Hello again")
+    seen = await visit.until(lambda s: len(s["turns"]) == 3, "the turn with all tunables changed ended")
+    assert seen["turns"][-1]["reply_text"] and not seen["turns"][-1].get("error")
+    assert server.get("/config")["engines"]["face"]["name"] == "ditto"
