@@ -27,7 +27,7 @@ def another(name: str, spec: dict[str, Any], server: Server) -> Any:
     if name in NEW:
         return NEW[name]
     if name == "avatar":
-        return next(row["id"] for row in server.get("/config")["avatars"] if row["id"] != spec["default"])
+        return next(row["avatar"] for row in server.get("/config")["avatars"] if row["avatar"] != spec["default"])
     if spec["type"] == "boolean":
         return not spec["default"]
     if spec["choices"]:
