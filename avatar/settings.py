@@ -23,8 +23,9 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8000
     face: str = "auto"
-    cfg_pkl: str = "checkpoints/ditto_cfg/v0.4_hubert_cfg_trt_online.pkl"
-    data_root: str = "checkpoints/ditto_trt_Ampere_Plus"
+    cfg_pkl: str = "checkpoints/ditto_cfg/*online.pkl"
+    data_root: str = "checkpoints/ditto_*"
+    """A `*` stands for what is there: of several the bundle that this installation can run."""
     ditto_backend: str = "auto"
     """One of `ditto.backends.choice.BACKENDS`; checked when the neural face is loaded."""
     ditto_engines: Path | None = None
@@ -58,8 +59,8 @@ _HELP = {
     "host": "address to listen on; off loopback a token is asked for",
     "port": "port to listen on",
     "face": "which face speaks: " + ", ".join(FACES),
-    "cfg_pkl": "Ditto's configuration",
-    "data_root": "Ditto's weights",
+    "cfg_pkl": "Ditto's configuration; * stands for what is there",
+    "data_root": "Ditto's weights; * stands for what is there",
     "ditto_backend": "what draws Ditto's pictures: auto, torch, torch-graph, torch-compile, onnxruntime, tensorrt, "
     "tensorrt-rtx",
     "ditto_engines": "directory that `python -m ditto export` or `build` wrote",

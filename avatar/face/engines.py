@@ -22,13 +22,30 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+def checkpoint(settings: Settings) -> tuple[Path, Path]:
+    """Ditto's configuration and weights: a `*` in a name is what is there."""
+    return _there(settings.cfg_pkl), _there(settings.data_root)
+
+
+def _there(pattern: str) -> Path:
+    path = Path(pattern)
+    if "*" not in path.name:
+        return path
+    kinds = ["ditto_pytorch", "ditto_onnx"]
+    if importlib.util.find_spec("torch") is None:
+        kinds.reverse()
+    found = sorted(p for p in path.parent.glob(path.name) if p.name not in ("ditto_cfg", "ditto_sources"))
+    return min(found, key=lambda p: kinds.index(p.name) if p.name in kinds else len(kinds), default=path)
+
+
 def ditto_missing(settings: Settings, insisted: bool) -> str:
     """What the neural face lacks on this machine, in words; empty when nothing. On a processor alone it runs only where
     it is insisted on. Imports torch, which takes seconds."""
     if importlib.util.find_spec("ditto") is None or importlib.util.find_spec("ditto.load") is None:
         return "the neural face is not part of this installation"
-    for name, path in (("cfg_pkl", settings.cfg_pkl), ("data_root", settings.data_root)):
-        if not Path(path).exists():
+    config, root = checkpoint(settings)
+    for name, path in (("cfg_pkl", config), ("data_root", root)):
+        if not path.exists():
             return f"its checkpoints are not there ({name}: {path}; see checkpoints/README.md)"
     from ditto.backends.choice import best_device
     from ditto.config import read_config
@@ -36,7 +53,7 @@ def ditto_missing(settings: Settings, insisted: bool) -> str:
     from ditto.layout import Kind, find
 
     try:
-        kind = find(read_config(Path(settings.cfg_pkl)), Path(settings.data_root)).kind
+        kind = find(read_config(config), root).kind
     except (DittoError, OSError) as error:
         return str(error).rstrip(".")
     if kind is Kind.PYTORCH and importlib.util.find_spec("torch") is None:
@@ -52,8 +69,7 @@ def load_engine(settings: Settings) -> Engine:
 
     _leave_a_core()
     made: Engine = engine(
-        Path(settings.cfg_pkl),
-        Path(settings.data_root),
+        *checkpoint(settings),
         settings.data_dir,
         backend=settings.ditto_backend,
         engines=settings.ditto_engines,

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from avatar.errors import Invalid, NotFound, NotReady
+from avatar.face import engines
 from avatar.face.avatars import AvatarStore
-from avatar.face.engines import choose_face
+from avatar.face.engines import checkpoint, choose_face
 from avatar.settings import Settings
 from avatar.tunables import Tunables
 
@@ -35,6 +36,29 @@ async def test_without_checkpoints_auto_is_the_puppet_and_says_why(tmp_path: Pat
 async def test_ditto_without_checkpoints_is_refused_in_words(tmp_path: Path, avatars: AvatarStore) -> None:
     with pytest.raises(NotReady, match="neural face"):
         await choose_face("ditto", settings(tmp_path), avatars)
+
+
+@pytest.mark.parametrize(
+    ("there", "torch", "taken"),
+    [
+        (["ditto_cfg", "ditto_onnx", "ditto_pytorch", "ditto_sources", "ditto_trt_Ampere_Plus"], True, "ditto_pytorch"),
+        (["ditto_cfg", "ditto_onnx", "ditto_pytorch"], False, "ditto_onnx"),
+        (["ditto_cfg", "ditto_trt_Ampere_Plus"], True, "ditto_trt_Ampere_Plus"),
+        (["ditto_cfg"], True, "ditto_*"),
+    ],
+)
+def test_a_star_stands_for_the_weights_that_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: list[str], torch: bool, taken: str
+) -> None:
+    for name in there:
+        (tmp_path / "checkpoints" / name).mkdir(parents=True)
+    for name in ("a_cfg.pkl", "a_cfg_online.pkl"):
+        (tmp_path / "checkpoints/ditto_cfg" / name).touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(engines.importlib.util, "find_spec", lambda name: object() if torch else None)
+    config, root = checkpoint(Settings())
+    assert (config.name, root.name) == ("a_cfg_online.pkl", taken)
+    assert checkpoint(Settings(cfg_pkl="x.pkl", data_root="y")) == (Path("x.pkl"), Path("y"))
 
 
 async def test_an_unknown_face_is_refused(tmp_path: Path, avatars: AvatarStore) -> None:
