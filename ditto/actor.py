@@ -190,11 +190,13 @@ class Actor:
         return self._show(_Target(loop[at], None, manner, fresh, at))
 
     def cut(self, shown: int) -> None:
-        """Speech was interrupted: frames after index `shown` will never be seen.
+        """Speech was interrupted: frames after index `shown` will never be seen; −1: none was.
 
         The next frame goes on from that one. Of the cut speech nothing is left: no sound, no features, no noise.
         """
-        kept = [m for m in self.state.past if m.index <= shown] or list(self.state.past[:1])
+        kept = [m for m in self.state.past if m.index <= shown]
+        if not kept and shown >= 0:
+            kept = list(self.state.past[:1])  # longer ago than is kept
         past = tuple(replace(m, features=None) if m.features is not None else m for m in kept)
         if past:
             past = (*past[:-1], replace(past[-1], age=-1))

@@ -144,8 +144,9 @@ class Performance:
 
     def cut(self, shown: int) -> None:
         """Frames after serial `shown` will never be seen: the next goes on from that one."""
-        index = next((index for serial, index in reversed(self._made) if serial <= shown), -1)
-        self._actor.cut(index)
+        # What was shown longer ago than is kept is the oldest that is; before the first frame there is none.
+        oldest = self._made[0][1] if self._made and self._made[0][0] > 0 else -1
+        self._actor.cut(next((index for serial, index in reversed(self._made) if serial <= shown), oldest))
         self._fresh, self._clock_from = True, None
 
     def tell(self, *, manner: Manner | None = None, pace: Pace | None = None, steps: int | None = None) -> None:

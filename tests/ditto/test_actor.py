@@ -138,8 +138,6 @@ def interrupt(seed: int) -> None:
             made = [m + a.finish() for m, a in zip(made, (one, two), strict=True)]
         sure = sum(pace.heard_before(k) <= len(common) for k in range(min(len(m) for m in made)))
         shown = first - 1 + int(rng.integers(0, sure + 1))
-        if shown < 0:
-            continue
         one.cut(shown)
         two.cut(shown)
         assert one.made == two.made == shown + 1
@@ -149,7 +147,15 @@ def interrupt(seed: int) -> None:
     np.testing.assert_array_equal(told(perform(one, sound, [])), told(perform(two, sound, [3000])))
 
 
-@pytest.mark.parametrize("seed", range(15))
+def test_a_speech_that_was_cut_before_its_first_frame_was_seen_never_was() -> None:
+    one, two = actor(), actor()
+    assert one.feed(voice(20_000))
+    one.cut(-1)
+    assert to_bytes(one.state) == to_bytes(two.state) and one.made == 0
+    np.testing.assert_array_equal(told([one.idle()]), told([two.idle()]))
+
+
+@pytest.mark.parametrize("seed", [*range(15), 1104])
 def test_nothing_of_cut_speech_is_left(seed: int) -> None:
     interrupt(seed)
 

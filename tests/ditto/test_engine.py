@@ -168,6 +168,18 @@ def test_frames_that_are_not_wanted_are_not_drawn(engine: Engine) -> None:
     assert p.idle().i420 is not None
 
 
+def test_a_cut_goes_back_to_what_was_shown_or_to_the_beginning(engine: Engine) -> None:
+    rig = engine.rig([portrait()])
+    p = engine.perform(rig, 1, scale=0.1)
+    p.feed(voice(16_000))
+    p.cut(-1)
+    assert not p.state.past and p.idle().i420 is not None
+    for _ in range(400):
+        p.idle()
+    p.cut(3)  # longer ago than is kept
+    assert len(p.state.past) == 1 and p.idle().i420 is not None
+
+
 def test_two_sessions_that_share_the_device_see_nothing_of_each_other(engine: Engine) -> None:
     rig, sound = engine.rig([portrait()]), voice(12_000)
     alone = pictures(engine.perform(rig, 5), sound)
