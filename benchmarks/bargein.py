@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,8 @@ FADED_S = 0.1
 """After the last audible packet: what sounds later, before the next turn, belongs to nobody."""
 SEEN_S = 0.12
 """The same for pictures: they leave 30 ms after their slot and have to be decoded."""
+TOLD_S = 0.1
+"""A turn's first sound may come this long before the word that it speaks: they go different ways."""
 BRIGHT = 80
 """Mean luma of a pattern that shows loud sound: 235 at −20 dBFS, 16 in silence, its number aside."""
 MODELS = ROOT / "checkpoints" / "face"
@@ -103,6 +105,8 @@ class Trial:
     mouth_ms: float | None
     afterwards: int = 0
     """Sound of the old turn came after it was silent."""
+    afterwards_ms: list[int] = field(default_factory=list)
+    """Arrivals of audible packets after the silence, against the word that the next turn speaks."""
     seen: int | None = None
     """Bright pictures that came after it was silent; None with another face than the pattern, and where none was bright
     before: that would be no witness."""
@@ -124,6 +128,10 @@ def aperture(picture: ReceivedPicture, models: FaceModels) -> float:
 
 def brightness(picture: ReceivedPicture) -> float:
     return float(picture.i420[: picture.i420.shape[0] * 2 // 3].mean())
+
+
+def audible(pcm: Pcm) -> bool:
+    return bool(np.abs(pcm.astype(np.int32)).max(initial=0) > AUDIBLE)
 
 
 def first_audible(pcm: Pcm) -> int | None:
@@ -187,8 +195,9 @@ class Bench:
         result = Trial(number, self.face, stage, None if last is None else 1000 * (last - onset), None)
         if cut:
             stop = onset + 0.1 if last is None else last
-            rest = person.received(stop + FADED_S, again)
-            result.afterwards = int(first_audible(rest) is not None)
+            late = [at for at, pcm in list(person.heard) if stop + FADED_S <= at < again and audible(pcm)]
+            result.afterwards_ms = [round(1000 * (at - again)) for at in late]
+            result.afterwards = int(any(at < again - TOLD_S for at in late))
             if self.face == "pattern":
                 bright = [p.arrived for p in list(person.seen) if p.arrived < again and brightness(p) > BRIGHT]
                 if any(began < at < stop + SEEN_S for at in bright):
