@@ -1,8 +1,8 @@
 """Which codecs are negotiated, and how they are told to aiortc.
 
 The only change to aiortc's own data is made here, once, on import: VP9 and AV1 are appended to its table of video
-codecs, transport-wide feedback to all of them and more numbers to its payload types, since an offer or an answer can
-hold nothing that is not in its tables.
+codecs, redundant Opus to that of sound, transport-wide feedback to all of them and more numbers to its payload types,
+since an offer or an answer can hold nothing that is not in its tables.
 Encoders, decoders and payload formats are ours or called by us, so nothing of aiortc is replaced.
 """
 
@@ -18,7 +18,7 @@ from aiortc.codecs.h264 import h264_depayload
 from aiortc.codecs.vpx import vp8_depayload
 from aiortc.rtcrtpparameters import RTCRtcpFeedback, RTCRtpCodecParameters, RTCRtpHeaderExtensionParameters
 
-from . import av1, svtav1, vp9
+from . import av1, red, svtav1, vp9
 from .feedback import URI
 
 VIDEO_CODECS = ("vp9", "av1", "h264", "vp8") if svtav1.available() else ("vp9", "h264", "vp8")
@@ -27,6 +27,8 @@ VIDEO_CODECS = ("vp9", "av1", "h264", "vp8") if svtav1.available() else ("vp9", 
 _FEEDBACK = (("nack", None), ("nack", "pli"), ("ccm", "fir"), ("goog-remb", None), ("transport-cc", None))
 _ADDED = {"video/VP9": {"profile-id": "0"}, "video/AV1": {"profile": "0", "level-idx": "5", "tier": "0"}}
 """With the parameters of offers of ours; AV1's are its defaults (payload format §7.2.1)."""
+_RED_TYPE = 63
+"""Payload type of redundant Opus in offers of ours, the browsers' own; one that aiortc does not use."""
 _NUMBERS_ID = 5
 """Header extension id of the transport-wide numbers in offers of ours; one that aiortc does not use."""
 _PAYLOAD_TYPES = (*range(35, 64), *range(96, 128))
@@ -57,9 +59,17 @@ def _register() -> None:
     for codec in known:
         if not is_rtx(codec):
             codec.rtcpFeedback = feedback
-    for codec in CODECS["audio"]:
-        if name(codec) == "opus":
-            codec.rtcpFeedback = [RTCRtcpFeedback(type="transport-cc")]
+    for codec in opus():
+        codec.rtcpFeedback = [RTCRtcpFeedback(type="transport-cc")]
+        CODECS["audio"].append(
+            RTCRtpCodecParameters(
+                mimeType="audio/red",
+                clockRate=codec.clockRate,
+                channels=codec.channels,
+                payloadType=_RED_TYPE,
+                parameters={f"{codec.payloadType}/{codec.payloadType}": None},
+            )
+        )
     setattr(rtp, "DYNAMIC_PAYLOAD_TYPES", _PAYLOAD_TYPES)  # noqa: B010 - aiortc has it as a range
     for extensions in HEADER_EXTENSIONS.values():
         extensions.append(RTCRtpHeaderExtensionParameters(id=_NUMBERS_ID, uri=URI))
@@ -69,9 +79,23 @@ def is_rtx(codec: Any) -> bool:
     return str(codec.mimeType).lower().endswith("/rtx")
 
 
+def is_red(codec: Any) -> bool:
+    return name(codec) == "red"
+
+
 def name(codec: Any) -> str:
     """ "vp9", "h264", "opus", …"""
     return str(codec.mimeType).rpartition("/")[2].lower()
+
+
+def opus() -> list[Any]:
+    """The audio codec of offers of ours."""
+    return [codec for codec in CODECS["audio"] if name(codec) == "opus"]
+
+
+def redundant_opus() -> list[Any]:
+    """The same with copies of the packets before (RFC 2198), for offers to send."""
+    return [codec for codec in CODECS["audio"] if is_red(codec)]
 
 
 _register()
@@ -116,9 +140,16 @@ def choose_video(offered: Sequence[Any], preference: str) -> list[Any]:
     return []
 
 
-def choose_audio(offered: Sequence[Any]) -> list[Any]:
-    """Opus, which every WebRTC peer has (RFC 7874 §3); empty when it is not offered."""
-    return [c for c in offered if name(c) == "opus" and c.clockRate == 48_000 and c.channels == 2][:1]
+def choose_audio(offered: Sequence[Any], *, hears: bool = False) -> list[Any]:
+    """Opus, which every WebRTC peer has (RFC 7874 §3); empty when it is not offered. `hears`: sound is taken on this
+    line; then redundant Opus stands before it, which asks the other side for it (RFC 3264 §6.1), if that is offered."""
+    plain = [c for c in offered if name(c) == "opus" and c.clockRate == 48_000 and c.channels == 2][:1]
+    if not plain or not hears:
+        return plain
+    # Every block is Opus: what the blocks of a packet may be stands in the parameters (RFC 2198 §5).
+    kinds = {"/".join([str(plain[0].payloadType)] * n) for n in range(2, red.MAX_COPIES + 2)}
+    mixed = [c for c in offered if is_red(c) and c.clockRate == 48_000 and c.channels == 2]
+    return [c for c in mixed if kinds & {str(key) for key in c.parameters}][:1] + plain
 
 
 def preferred(preference: str) -> list[Any]:
@@ -132,11 +163,6 @@ def preferred(preference: str) -> list[Any]:
             if name(codec) == wanted:
                 codecs += [codec, *(x for x in table if is_rtx(x) and x.parameters.get("apt") == codec.payloadType)]
     return codecs
-
-
-def opus() -> list[Any]:
-    """The only audio codec of offers of ours."""
-    return [codec for codec in CODECS["audio"] if name(codec) == "opus"]
 
 
 def depayload(codec: str, payload: bytes) -> tuple[bytes, bool]:

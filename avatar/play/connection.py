@@ -28,7 +28,7 @@ from .gather import Agent, IceServer, Network
 from .ice import IceTransport
 from .listener import SoundReceiver
 from .picture import PictureSender
-from .sender import SoundSender
+from .sound import SoundSender
 from .viewer import PictureReceiver
 
 log = logging.getLogger(__name__)

@@ -45,6 +45,8 @@ class _Held:
     timestamp: int
     data: bytes
     arrival: float
+    copied: bool = False
+    """Only a copy has come so far (RFC 2198)."""
 
 
 class SoundBuffer:
@@ -52,24 +54,37 @@ class SoundBuffer:
         self._held: dict[int, _Held] = {}
         self._next_sequence: int | None = None
         self._next_timestamp = 0
+        """Of what is handed on next, by what has been, silence put in included."""
+        self._end = 0
+        """One past the last sample that the sender is known to have sent before that."""
         self._wait = MIN_WAIT_S
         self._calm = 0
-        self.late = self.duplicates = self.lost = 0
-        """Packets. `late` ones came after their gap had been bridged."""
+        self._mended: dict[int, None] = {}
+        """Sequence numbers handed on as copies lately."""
+        self.late = self.duplicates = self.lost = self.recovered = 0
+        """Packets. `late` ones came after their gap had been bridged, `recovered` ones never, but a copy of them."""
 
     @property
     def wait_s(self) -> float:
         return self._wait
 
     def add(self, sequence: int, timestamp: int, data: bytes, now: float) -> None:
-        """A packet, `sequence` and `timestamp` unwrapped. Broken ones are ignored, and so count as lost."""
-        if not duration(data):
+        """A packet, `sequence` and `timestamp` unwrapped; without data it is padding, which only takes its place.
+        Broken ones are ignored, and so count as lost."""
+        if data and not duration(data):
             return
         if self._next_sequence is None or abs(sequence - self._next_sequence) > _MAX_JUMP:
+            if not data:
+                return
             self._held.clear()
-            self._next_sequence, self._next_timestamp = sequence, timestamp
-        if sequence in self._held:
-            self.duplicates += 1
+            self._next_sequence, self._next_timestamp, self._end = sequence, timestamp, timestamp
+        if (held := self._held.get(sequence)) is not None:
+            self.duplicates += not held.copied
+            held.copied = False
+            return
+        if sequence in self._mended:  # its copy overtook it: neither late nor lost
+            del self._mended[sequence]
+            self.recovered -= 1
             return
         if sequence < self._next_sequence:
             self.late += 1
@@ -79,32 +94,70 @@ class SoundBuffer:
         if len(self._held) < _MAX_HELD:
             self._held[sequence] = _Held(timestamp, data, now)
 
+    def mend(self, sequence: int, timestamp: int, offset: int, data: bytes, now: float) -> None:
+        """A copy of an earlier packet that comes with packet `sequence` and lies `offset` samples before it; to be told
+        before that packet, nearest first. Only its time says which one it is: there may be padding between them."""
+        begin, samples, limit = timestamp - offset, duration(data), timestamp
+        if self._next_sequence is None or not samples or begin < self._end:
+            return
+        if not 0 < sequence - self._next_sequence <= _MAX_JUMP or len(self._held) >= _MAX_HELD:
+            return
+        for place in range(sequence - 1, self._next_sequence - 1, -1):
+            held = self._held.get(place)
+            if held is None:
+                if begin + samples <= limit:
+                    self._held[place] = _Held(begin, data, now, copied=True)
+                return
+            if held.timestamp < begin or (held.timestamp == begin and held.data):
+                return
+            if held.data:
+                limit = min(limit, held.timestamp)
+
     def pop(self, now: float) -> list[Piece]:
         """What can be handed on now."""
         pieces: list[Piece] = []
         while self._held and self._next_sequence is not None:
             held = self._held.pop(self._next_sequence, None)
             if held is None:
-                following = min(self._held)
-                if now < self._held[following].arrival + self._wait - 1e-6:
+                following = self._following
+                if following is None:
+                    break
+                waited = now >= self._held[following].arrival + self._wait - 1e-6
+                if self._held[following].timestamp > self._end and not waited:
                     break
                 self._bridge(following, pieces)
                 continue
-            self._catch_up(held.timestamp, pieces)
-            samples = duration(held.data)
-            pieces.append(Piece("packet", held.timestamp, samples, held.data, held.arrival))
             self._next_sequence += 1
-            self._next_timestamp = held.timestamp + samples
-            self._calm += 1
-            if self._calm >= _CALM_PACKETS:
-                self._calm = 0
-                self._wait = max(MIN_WAIT_S, self._wait - _WAIT_STEP_S)
+            if held.data:
+                self._hand_on(held, pieces)
         return pieces
+
+    def _hand_on(self, held: _Held, pieces: list[Piece]) -> None:
+        if held.copied:
+            assert self._next_sequence is not None
+            self.recovered += 1
+            self._mended[self._next_sequence - 1] = None
+            if len(self._mended) > _MAX_JUMP:
+                del self._mended[next(iter(self._mended))]
+        self._catch_up(held.timestamp, pieces)
+        samples = duration(held.data)
+        pieces.append(Piece("packet", held.timestamp, samples, held.data, held.arrival))
+        self._next_timestamp = self._end = held.timestamp + samples
+        self._calm += 1
+        if self._calm >= _CALM_PACKETS:
+            self._calm = 0
+            self._wait = max(MIN_WAIT_S, self._wait - _WAIT_STEP_S)
+
+    @property
+    def _following(self) -> int | None:
+        """The first packet with sound that is there."""
+        return min((sequence for sequence, held in self._held.items() if held.data), default=None)
 
     @property
     def deadline(self) -> float | None:
         """When `pop` has something to say even if nothing comes, monotonic seconds."""
-        return self._held[min(self._held)].arrival + self._wait if self._held else None
+        following = self._following
+        return None if following is None else self._held[following].arrival + self._wait
 
     def skip(self, samples: int) -> None:
         """Silence was put in while the sender was still: what it sends next goes on behind it."""
@@ -113,7 +166,9 @@ class SoundBuffer:
     def _bridge(self, following: int, pieces: list[Piece]) -> None:
         held = self._held[following]
         assert self._next_sequence is not None
-        self.lost += following - self._next_sequence
+        missing = [self._held.pop(sequence, None) for sequence in range(self._next_sequence, following)].count(None)
+        if held.timestamp > self._end:  # else it was padding that got lost
+            self.lost += missing
         samples = held.timestamp - self._next_timestamp
         if 0 < samples <= MAX_BRIDGE:
             # Concealment is believable for a packet or two; before that, silence.
@@ -121,7 +176,7 @@ class SoundBuffer:
             if samples > guessed:
                 pieces.append(Piece("silence", self._next_timestamp, samples - guessed))
             pieces.append(Piece("lost", held.timestamp - guessed, guessed, held.data))
-        self._next_sequence, self._next_timestamp = following, held.timestamp
+        self._next_sequence, self._next_timestamp, self._end = following, held.timestamp, held.timestamp
 
     def _catch_up(self, timestamp: int, pieces: list[Piece]) -> None:
         samples = timestamp - self._next_timestamp

@@ -1,4 +1,4 @@
-"""The receiver of sound: decoded pieces in order, each with its timestamp, what was lost concealed."""
+"""The receiver of sound: decoded pieces in order, each with its timestamp, what was lost repaired or concealed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from ..clock import AUDIO_RATE
 from ..types import Pcm
+from . import codecs, red
 from .jitter import Piece, SoundBuffer
 from .opus import OpusDecoder
 from .receiver import MediaReceiver
@@ -20,7 +21,8 @@ log = logging.getLogger(__name__)
 
 
 class SoundReceiver(MediaReceiver):
-    """Opus. Hands on decoded pieces in order, each with its timestamp; what was lost is concealed."""
+    """Opus, plain or redundant. Hands on decoded pieces in order, each with its timestamp. What was lost is taken from
+    a copy that came with a later packet (RFC 2198), else from the coarse one of Opus's own, else guessed."""
 
     rate = AUDIO_RATE
 
@@ -34,6 +36,8 @@ class SoundReceiver(MediaReceiver):
         self.on_end: Callable[[], None] = lambda: None
         self.concealed = 0
         """Samples that were guessed."""
+        self.malformed = 0
+        """Redundant packets that could not be read."""
 
     @property
     def buffer(self) -> SoundBuffer:
@@ -44,8 +48,26 @@ class SoundReceiver(MediaReceiver):
         self._buffer = SoundBuffer()
 
     def _take(self, packet: Any, sequence: int, timestamp: int, now: float) -> None:
-        self._buffer.add(sequence, timestamp, packet.payload, now)
+        data = packet.payload
+        if codecs.is_red(self._codecs[packet.payload_type]):
+            try:
+                copies, data = red.parse(packet.payload, self._plain())
+            except ValueError as error:
+                self.malformed += 1
+                log.debug("%s", error)
+                return
+            for copy in reversed(copies):
+                self._buffer.mend(sequence, timestamp, copy.offset, copy.data, now)
+        self._buffer.add(sequence, timestamp, data, now)
         self._drain()
+
+    def _take_padding(self, packet: Any, sequence: int, timestamp: int, now: float) -> None:
+        self._buffer.add(sequence, timestamp, b"", now)
+        self._drain()
+
+    def _plain(self) -> int:
+        """The payload type of Opus, whose packets the blocks of redundant ones are."""
+        return next(number for number, codec in self._codecs.items() if codecs.name(codec) == "opus")
 
     def _drain(self) -> None:
         if self._decoder is None:
@@ -86,6 +108,8 @@ class SoundReceiver(MediaReceiver):
         buffer = self._buffer
         return super().stats() | {
             "concealed_ms": round(self.concealed / AUDIO_RATE * 1000, 1),
+            "recovered": buffer.recovered,
+            "malformed": self.malformed,
             "late": buffer.late,
             "duplicates": buffer.duplicates,
             "wait_ms": round(buffer.wait_s * 1000, 1),

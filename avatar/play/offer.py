@@ -162,7 +162,7 @@ def plan(text: str, preference: str, known: dict[str, Role], *, watches: bool = 
 def _assign(offer: Any, preference: str, known: dict[str, Role], bundled: set[str], *, watches: bool) -> list[Line]:
     """Gives each m-line its role. A line keeps the role it had; a free role goes to the first line that can fill it."""
     roles: list[Role] = [known.get(media.rtp.muxId, "none") for media in offer.media]
-    chosen = [_choose(media, preference) for media in offer.media]
+    chosen = [_choose(media, preference, watches=watches) for media in offer.media]
     dead = []
     for media, answer in zip(offer.media, chosen, strict=True):
         if media.kind in ("audio", "video"):
@@ -199,7 +199,7 @@ def _assign(offer: Any, preference: str, known: dict[str, Role], bundled: set[st
     return lines
 
 
-def _choose(media: Any, preference: str) -> list[Any] | None:
+def _choose(media: Any, preference: str, *, watches: bool) -> list[Any] | None:
     """The codecs of the answer to a line; None when it cannot be answered at all."""
     if media.kind == "application":
         if media.profile not in ("UDP/DTLS/SCTP", "TCP/DTLS/SCTP", "DTLS/SCTP"):
@@ -214,7 +214,8 @@ def _choose(media: Any, preference: str) -> list[Any] | None:
     if media.kind == "video":
         return codecs.choose_video(media.rtp.codecs, preference) or None
     if media.kind == "audio":
-        return codecs.choose_audio(media.rtp.codecs) or None
+        sends = not watches and media.direction in ("sendrecv", "sendonly", None)
+        return codecs.choose_audio(media.rtp.codecs, hears=sends) or None
     return None
 
 

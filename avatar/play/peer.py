@@ -15,14 +15,14 @@ from aiortc import sdp as aiortc_sdp
 from ..clock import MediaClock
 from ..errors import AvatarError, BadRequest
 from ..types import I420, AudioChunk, Pcm
-from . import memory, offer
+from . import codecs, memory, offer
 from .connection import Connection, watch
 from .gather import IceServer, Network
 from .ladder import Rung
 from .listener import SoundReceiver
 from .microphone import Microphone
 from .picture import PictureSender
-from .sender import SoundSender
+from .sound import SoundSender
 from .source import Broadcast
 from .texts import Texts
 
@@ -169,6 +169,8 @@ class Peer:
             ours.payloadType = theirs.payloadType
             if "apt" in ours.parameters:
                 ours.parameters["apt"] = theirs.parameters["apt"]
+            if codecs.is_red(ours):
+                ours.parameters = dict(theirs.parameters)
         sender, receiver = transceiver.sender, transceiver.receiver
         if line.role == "video" and self._picture is None:
             self._picture = sender
@@ -178,11 +180,16 @@ class Peer:
             sender.attach(self._broadcast.pictures(plan.codec))
         if line.role == "sound" and self._sound is None:
             self._sound = sender
-            sender.dtx = str(line.media.rtp.codecs[0].parameters.get("usedtx", "0")) == "1"
+            offered = next(codec for codec in line.media.rtp.codecs if codecs.name(codec) == "opus")
+            sender.dtx = str(offered.parameters.get("usedtx", "0")) == "1"
             self._broadcast.sound.join(sender)
         if line.role in ("sound", "microphone"):
-            # The client's voice in mono, repaired by its own spare copies; stereo=0 is the default (RFC 7587 §6.1).
-            transceiver._codecs[0].parameters = {"minptime": 10, "useinbandfec": 1}
+            # The client's voice in mono: stereo=0 is the default (RFC 7587 §6.1), and so is useinbandfec=0. Opus pays
+            # for spare copies with the quality of all of the sound, so they are for clients without redundant packets.
+            mixed = any(map(codecs.is_red, transceiver._codecs))
+            for codec in transceiver._codecs:
+                if codecs.name(codec) == "opus":
+                    codec.parameters = {"minptime": 10} if mixed else {"minptime": 10, "useinbandfec": 1}
             if self._ear is None or line.role == "microphone":
                 self._ear = receiver
                 self._microphone.attach(receiver)

@@ -36,7 +36,7 @@ from .gather import IceServer, Network
 from .jitter import Piece
 from .listener import SoundReceiver
 from .reception import SenderTimeline
-from .sender import SoundSender
+from .sound import SoundSender
 from .source import BIAS_TICKS
 from .texts import Texts
 from .viewer import PictureReceiver
@@ -231,11 +231,12 @@ class ClientPeer:
     def _add_audio(self, receive: bool, send: bool) -> None:
         direction = "sendrecv" if receive and send else "recvonly" if receive else "sendonly"
         line = self._connection.addTransceiver("audio", direction)
-        line._preferred_codecs = codecs.opus()
+        line._preferred_codecs = codecs.opus() + (codecs.redundant_opus() if send else [])
         self._sound = line.receiver
         self._sound.on_sound = self._take_sound
         self._sound.on_end = self._sounds.end
         self._mouth = line.sender if send else None
+        line.sender.redundant = True
 
     def _add_video(self, codec: str, decode: bool) -> None:
         line = self._connection.addTransceiver("video", "recvonly")

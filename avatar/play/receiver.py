@@ -123,10 +123,12 @@ class MediaReceiver(RTCRtpReceiver):
             self.first_received = now
         self.last_received = now
         self.codec = codecs.name(codec)
-        if packet.ssrc != self._ssrc or not packet.payload:
-            return  # a repair of a stream that is over, or padding that probes the bandwidth
-        self._reception.add(packet.sequence_number, packet.timestamp, now)
-        self._take(packet, self._sequences(packet.sequence_number), self._timestamps(packet.timestamp), now)
+        if packet.ssrc != self._ssrc:
+            return  # a repair of a stream that is over
+        padding = not packet.payload  # it probes the bandwidth, under sequence numbers of its own
+        self._reception.add(packet.sequence_number, packet.timestamp, now, padding=padding)
+        take = self._take_padding if padding else self._take
+        take(packet, self._sequences(packet.sequence_number), self._timestamps(packet.timestamp), now)
 
     async def _note(self, packet: Any, now: float) -> None:
         """Transport-wide feedback: one of the receivers of a connection sends it for all of them."""
@@ -153,6 +155,9 @@ class MediaReceiver(RTCRtpReceiver):
 
     def _take(self, packet: Any, sequence: int, timestamp: int, now: float) -> None:
         raise NotImplementedError
+
+    def _take_padding(self, packet: Any, sequence: int, timestamp: int, now: float) -> None:
+        """A packet without media."""
 
     def _ended(self) -> None:
         """Nothing more will come. May be called twice."""

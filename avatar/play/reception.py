@@ -64,8 +64,9 @@ class Reception:
         self.jitter = 0.0
         """Of the RTP clock's ticks."""
 
-    def add(self, sequence: int, timestamp: int, arrival: float) -> None:
-        """`sequence` and `timestamp` as on the wire, `arrival` in monotonic seconds."""
+    def add(self, sequence: int, timestamp: int, arrival: float, *, padding: bool = False) -> None:
+        """`sequence` and `timestamp` as on the wire, `arrival` in monotonic seconds. `padding` carries no media, and
+        the timestamp of what was sent before it: it tells of losses, but not of jitter."""
         whole = self._unwrap(sequence)
         self.received += 1
         if self._first is None:
@@ -74,6 +75,8 @@ class Reception:
         if whole < self._highest:
             return
         self._highest = whole
+        if padding:
+            return
         transit = arrival * self._rate - timestamp
         if self._transit is not None:
             change = abs(transit - self._transit)

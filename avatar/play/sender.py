@@ -23,13 +23,10 @@ from aiortc.rtcrtpparameters import RTCRtpCodecParameters, RTCRtpSendParameters
 from aiortc.rtcrtpsender import RTCRtpSender
 from aiortc.stats import RTCStatsReport
 
-from ..clock import AUDIO_RATE, MediaClock
-from ..types import Pcm
+from ..clock import MediaClock
 from . import codecs, feedback
 from .congestion import Congestion
 from .headers import Headers
-from .opus import PACKET_SAMPLES, OpusEncoder, level_dbov
-from .source import Sound
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +118,7 @@ class MediaSender(RTCRtpSender):
         """Starts; harmless when it has been."""
         if self._codec is not None:
             return
-        self._codec = parameters.codecs[0]
+        self._codec = self._choose(parameters.codecs)
         self._cname = parameters.rtcp.cname
         self._mid = parameters.muxId
         for codec in parameters.codecs:
@@ -131,6 +128,9 @@ class MediaSender(RTCRtpSender):
         self._numbered = any(extension.uri == feedback.URI for extension in parameters.headerExtensions)
         self.transport._register_rtp_sender(self, parameters)
         self._tasks = [asyncio.create_task(self._guard(self._report()), name=f"{self.kind} reports")]
+
+    def _choose(self, negotiated: list[Any]) -> Any:
+        return negotiated[0]
 
     async def stop(self) -> None:
         if self._codec is None:
@@ -321,56 +321,3 @@ class MediaSender(RTCRtpSender):
             "lost": self.lost,
             "jitter_ms": None if self.jitter is None else round(self.jitter * 1000, 1),
         }
-
-
-class SoundSender(MediaSender):
-    """Opus, a packet for each tick of 20 ms: from a `SoundSource`, or from `push` with an encoder of its own."""
-
-    rate = AUDIO_RATE
-
-    def __init__(self, transport: Any, clock: MediaClock, path: Congestion) -> None:
-        super().__init__("audio", transport, clock, path)
-        self._encoder: OpusEncoder | None = None
-        self._ended = False
-        self._before = -1
-        """The tick that was sent last."""
-
-    @property
-    def taking(self) -> bool:
-        return bool(self.running and self._enabled)
-
-    dtx = False
-    """The receiver would rather have no packets while nothing is said (RFC 7587 §6.1, usedtx)."""
-
-    @property
-    def lossy(self) -> float:
-        """The share of packets that get lost, by feedback if there is any, else by the receiver's reports."""
-        return self.loss if self._path.estimate is None else self._path.estimate.loss
-
-    def take(self, sound: Sound) -> None:
-        """Sends it, at once: it is due."""
-        if not self.running:
-            return
-        marker = sound.tick != self._before + 1  # the first packet after silence (RFC 3551 §4.1)
-        self._before = sound.tick
-        with self._caught():
-            self._transmit([sound.data], sound.tick * PACKET_SAMPLES, marker=marker, level=sound.level)
-        self._path.pacer.spend(len(sound.data) + HEADER_BYTES)
-        self.lag_s = self._clock.media_s() - sound.tick * PACKET_SAMPLES / AUDIO_RATE
-
-    def push(self, tick: int, pcm: Pcm) -> None:
-        """960 samples that are due now. Encoded here and now: it takes a tenth of a millisecond."""
-        if not self.taking or self._ended:
-            return
-        if self._encoder is None:
-            self._encoder = OpusEncoder()
-        self._encoder.set_loss(self.lossy)
-        if data := self._encoder.encode(pcm):
-            self.take(Sound(tick, data, level_dbov(pcm)))
-
-    async def stop(self) -> None:
-        await super().stop()
-        self._ended = True
-        if self._encoder is not None:
-            self._encoder.close()
-            self._encoder = None

@@ -1,0 +1,246 @@
+"""What lost packets of the microphone cost: guessed sound, lag, and words.
+
+The benchmark sentences, recorded and spoken by the local voices, are said by real peers of ours over a path with 60 ms
+of round trip that loses packets at random, and recognised by the embedded recogniser. Each kind of client sends at
+all losses and seeds at once, in real time:
+
+* `client`: our own, redundant packets (RFC 2198) with up to three copies;
+* `browser`: as Chromium sends, redundant packets with one copy and nothing else;
+* `plain`: Opus alone with its in-band copies, as from Firefox.
+
+    python -m benchmarks microphone
+    MICROPHONE_SEEDS=10 MICROPHONE_KINDS=client BENCH_STT=whisper:tiny python -m benchmarks microphone
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avatar.clock import MediaClock
+from avatar.hear.ears import Ears, SpeechContinued, SpeechEnded, SpeechStarted
+from avatar.hear.engines import choose_stt
+from avatar.hear.vad import Vad
+from avatar.play.peer import Peer
+from avatar.play.receive import ClientPeer
+from avatar.seams import STT
+from avatar.types import AudioChunk, Pcm
+
+from . import at_least, at_most
+from ._server import QUICK
+from .hear import word_errors
+from .turns import ENGLISH, RECORDED, recorded, synthesised
+
+BARS = {
+    "client_5_same_text_percent": at_least(100),
+    "browser_5_same_text_percent": at_least(100),
+    "client_concealed_ms_per_lost_packet": at_most(20),
+    "browser_concealed_ms_per_lost_packet": at_most(20),
+    "plain_concealed_ms_per_lost_packet": at_most(20),
+    "client_lag_ms": at_most(20),
+    "browser_lag_ms": at_most(20),
+    "plain_lag_ms": at_most(20),
+}
+KINDS = os.environ.get("MICROPHONE_KINDS", "client,browser,plain").split(",")
+SEEDS = int(os.environ.get("MICROPHONE_SEEDS", "1" if QUICK else "3"))
+LOSSES = (0.02, 0.05, 0.10)
+VOICES = ("slt", "rms", "awb", "kal16")
+DELAY_S = 0.03
+RATE, TICK = 48_000, 960
+LEAD_S, AFTER_S = 0.4, 1.6
+"""Silence around each sentence."""
+WARM_S = 2.0
+"""Before the first: what the start of a connection loses is no word."""
+END_S = 5.0
+"""Of the recording, on which lag is judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What is said."""
+
+    pcm: Pcm
+    spans: tuple[tuple[int, int], ...]
+    """Samples of each sentence with its silence."""
+
+
+@dataclass
+class Heard:
+    """What came of it."""
+
+    pcm: Pcm
+    late_s: list[float]
+    """Of each packet's worth: how much later than said it was there."""
+    stats: dict[str, Any]
+    texts: list[str] = field(default_factory=list)
+
+
+async def script() -> Script:
+    lines = [recorded(path) for path in RECORDED] + await synthesised(ENGLISH[:5] if QUICK else ENGLISH, "en", VOICES)
+    parts = [np.zeros(round(WARM_S * RATE), np.int16)]
+    spans = []
+    for line in lines:
+        begin = sum(map(len, parts))
+        parts += [np.zeros(round(LEAD_S * RATE), np.int16), line.pcm, np.zeros(round(AFTER_S * RATE), np.int16)]
+        spans.append((begin, begin + sum(map(len, parts[-3:]))))
+    whole = np.concatenate(parts)
+    return Script(whole[: len(whole) // TICK * TICK], tuple(spans))
+
+
+def impair(transport: Any, loss: float, seed: int) -> None:
+    """What this DTLS transport sends is late, and some of it is lost once the first seconds are over."""
+    chance, loop, real = random.Random(seed), asyncio.get_running_loop(), transport._send_rtp
+    flying: set[asyncio.Task[None]] = set()
+    begin = time.monotonic() + WARM_S / 2
+
+    def arrive(data: bytes) -> None:
+        task = loop.create_task(real(data))
+        flying.add(task)
+        task.add_done_callback(flying.discard)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # the connection may be closed
+
+    async def send(data: bytes) -> None:
+        if time.monotonic() < begin or chance.random() >= loss:
+            loop.call_later(DELAY_S, arrive, data)
+
+    transport._send_rtp = send
+
+
+def plain(offer: str) -> str:
+    """The offer without redundant packets."""
+    rows = [row for row in offer.splitlines() if not row.startswith(("a=rtpmap:63 ", "a=fmtp:63 "))]
+    return "\r\n".join(row.removesuffix(" 63") if row.startswith("m=audio") else row for row in rows) + "\r\n"
+
+
+async def say(kind: str, said: Script, loss: float, seed: int) -> Heard:
+    peer, client = Peer(MediaClock()), ClientPeer(microphone=True, video=False, data=False)
+    chunks: list[AudioChunk] = []
+    late: list[float] = []
+    try:
+        offer = await client.offer()
+        await client.accept(await peer.answer(plain(offer) if kind == "plain" else offer))
+        async with asyncio.timeout(60):
+            await asyncio.gather(peer.connected.wait(), client.connected.wait())
+        mouth, ear = client._mouth, peer._ear
+        assert mouth is not None and ear is not None
+        if kind == "browser":
+            mouth.most_copies = 1
+        impair(mouth.transport, loss, seed)
+        impair(ear.transport, loss, seed + 1)
+        began = time.monotonic() + 0.1
+
+        async def listen() -> None:
+            async for chunk in peer.microphone():
+                chunks.append(chunk)
+                late.append(time.monotonic() - began - chunk.start / RATE)
+
+        listening = asyncio.create_task(listen())
+        for tick in range(len(said.pcm) // TICK):
+            await asyncio.sleep(began + tick * TICK / RATE - time.monotonic())
+            client.send_microphone(tick, said.pcm[tick * TICK : (tick + 1) * TICK])
+        await asyncio.sleep(0.5)
+        stats = peer.stats()["microphone"]
+    finally:
+        await client.close()
+        await peer.close()
+    await listening
+    return Heard(np.concatenate([chunk.pcm for chunk in chunks])[: len(said.pcm)], late[: len(said.pcm) // TICK], stats)
+
+
+async def text(engine: STT, pcm: Pcm) -> str:
+    """What the ears and the recogniser make of it."""
+    ears, stream, found = Ears(Vad.load()()), engine.open("en"), []
+    for at in range(0, len(pcm) - TICK + 1, TICK):
+        for event in ears.hear(AudioChunk(pcm[at : at + TICK], RATE, at)):
+            if isinstance(event, SpeechStarted | SpeechContinued):
+                await stream.feed(event.chunk)
+            elif isinstance(event, SpeechEnded):
+                found.append((await stream.finish()).text)
+                stream = engine.open("en")
+    await stream.close()
+    return " ".join(found)
+
+
+async def read(engine: STT, said: Script, heard: Heard, clean: Heard | None) -> None:
+    """Recognises each sentence; one that came to the sample as on the clean path has its text."""
+    for n, (begin, end) in enumerate(said.spans):
+        if clean is not None and np.array_equal(heard.pcm[begin:end], clean.pcm[begin:end]):
+            heard.texts.append(clean.texts[n])
+        else:
+            heard.texts.append(await text(engine, heard.pcm[begin:end]))
+
+
+def shift(heard: Heard, clean: Heard) -> int:
+    """Samples by which the end of the recording stands later in the stream than it would on a clean path."""
+    length, most = round(END_S * RATE), RATE // 2
+    end = clean.pcm[-length:].astype(float)
+    wide = heard.pcm[-length - most :].astype(float)
+    size = 1 << (len(wide) + most).bit_length()
+    product = np.fft.irfft(np.fft.rfft(wide, size) * np.conj(np.fft.rfft(end, size)))
+    lags = np.r_[product[: 2 * most]]
+    return int(np.argmax(lags)) - most
+
+
+def lag_ms(heard: Heard, clean: Heard) -> float:
+    """How much later than on the clean path the end of what was said is there."""
+    last = -round(END_S * RATE / TICK)
+    late = statistics.median(heard.late_s[last:]) - statistics.median(clean.late_s[last:])
+    return 1000 * (late + shift(heard, clean) / RATE)
+
+
+def summed(kind: str, said: Script, clean: Heard, runs: dict[tuple[float, int], Heard]) -> dict[str, Any]:
+    figures: dict[str, Any] = {}
+    for loss in sorted({loss for loss, _ in runs}):
+        some = [heard for (at, _), heard in runs.items() if at == loss]
+        same = [sum(a == b for a, b in zip(h.texts, clean.texts, strict=True)) for h in some]
+        words = sum(word_errors(a, b) for h in some for a, b in zip(clean.texts, h.texts, strict=True))
+        name = f"{kind}_{loss * 100:g}"
+        figures[f"{name}_same_text_percent"] = 100 * sum(same) / len(said.spans) / len(some)
+        figures[f"{name}_same_text"] = ", ".join(f"{n}/{len(said.spans)}" for n in same)
+        figures[f"{name}_words_differ"] = f"{words}/{sum(len(t.split()) for t in clean.texts) * len(some)}"
+        figures[f"{name}_concealed_ms"] = statistics.fmean(h.stats["concealed_ms"] for h in some)
+        figures[f"{name}_lost"] = statistics.fmean(h.stats["packets_lost"] for h in some)
+        figures[f"{name}_recovered"] = statistics.fmean(h.stats["recovered"] for h in some)
+    every = list(runs.values())
+    figures[f"{kind}_concealed_ms_per_lost_packet"] = max(
+        h.stats["concealed_ms"] / max(1, h.stats["packets_lost"]) for h in every
+    )
+    figures[f"{kind}_lag_ms"] = max((lag_ms(h, clean) for h in every), key=abs)
+    return figures
+
+
+async def measure(kind: str, said: Script, engine: STT) -> dict[str, Any]:
+    cases: Iterable[tuple[float, int]] = [(loss, seed) for loss in LOSSES for seed in range(SEEDS)]
+    clean, *lossy = await asyncio.gather(
+        say(kind, said, 0.0, 0), *(say(kind, said, loss, 10 * seed + 1) for loss, seed in cases)
+    )
+    for heard in (clean, *lossy):
+        await read(engine, said, heard, None if heard is clean else clean)
+    figures = summed(kind, said, clean, dict(zip(cases, lossy, strict=True)))
+    print(kind, figures, sep="\n  ", file=sys.stderr)
+    return figures
+
+
+async def run() -> dict[str, Any]:
+    said = await script()
+    figures: dict[str, Any] = {"sentences": len(said.spans)}
+    with tempfile.TemporaryDirectory() as scratch:
+        engine = await choose_stt(os.environ.get("BENCH_STT", "pocketsphinx"), Path(scratch))
+        await engine.warm()
+        try:
+            for kind in KINDS:
+                figures |= await measure(kind, said, engine)
+        finally:
+            await engine.close()
+    return figures
