@@ -135,8 +135,8 @@ class Monitor:
     def _of_server(self, server: Mapping[str, Any]) -> dict[str, Any]:
         before, self._server = self._server, dict(server)
 
-        def since(name: str) -> float:
-            now, then = server.get(name) or 0, before.get(name) or 0
+        def since(name: str, part: str = "") -> float:
+            now, then = ((whole.get(part) or {} if part else whole).get(name) or 0 for whole in (server, before))
             return float(now - then if now >= then else now)
 
         audio = server.get("audio") or {}
@@ -154,6 +154,9 @@ class Monitor:
             "encode_ms": round(since("encode_total_ms") / encoded, 2) if encoded else None,
             "dropped": round(since("frames_dropped") / offered, 3) if offered else 0.0,
             "offset_ms": server.get("sent_offset_ms"),
+            "mic_lost": int(since("packets_lost", "microphone")),
+            "mic_recovered": int(since("recovered", "microphone")),
+            "mic_concealed_ms": round(since("concealed_ms", "microphone"), 1),
         }
 
     def _of_client(self, client: dict[str, float], elapsed_s: float) -> dict[str, Any]:

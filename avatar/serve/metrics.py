@@ -19,7 +19,11 @@ from ..turns import STAGES
 
 BUCKETS_S = (0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.3, 2.0, 3.0, 5.0, 10.0)
 """Around what people notice: 200 ms is human, 800 ms is good, 2 s is what they leave for."""
-QUALITY = (*(bar.figure for bar in BARS), "kbps", "target_kbps", "estimate_kbps", "fps")
+QUALITY = (
+    *(bar.figure for bar in BARS),
+    *("kbps", "target_kbps", "estimate_kbps", "fps"),
+    *("mic_lost", "mic_recovered", "mic_concealed_ms"),
+)
 
 
 class Metrics:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import numpy as np
 import pytest
 from playwright.async_api import Page, async_playwright
 
@@ -171,6 +172,36 @@ async def test_chromium_decodes_the_other_codecs_and_repairs_them(page: Page, co
     sender.source.want_key()
     while (await made.figures())["video"]["keyFramesDecoded"] <= keys:
         await asyncio.sleep(0.1)
+    await made.peer.close()
+    await showing
+
+
+async def test_chromium_repairs_its_microphone_by_redundant_packets(page: Page) -> None:
+    made, showing = await call(page, "mvd")
+    chunks = made.peer.microphone()
+    ear: Any = made.peer._ear
+    real = ear._handle_rtp_packet
+    dropped: list[int] = []
+    count = 0
+
+    async def lose(packet: Any, arrival_time_ms: int) -> None:
+        nonlocal count
+        count += bool(packet.payload)  # not the padding
+        if packet.payload and count % 10 == 0:
+            dropped.append(packet.sequence_number)
+            return
+        await real(packet, arrival_time_ms)
+
+    ear._handle_rtp_packet = lose
+    loud = 0.0
+    while len(dropped) < 10 or loud < 500:
+        chunk = await asyncio.wait_for(anext(chunks), 30)
+        loud = max(loud, float(np.sqrt(np.mean(chunk.pcm.astype(np.float64) ** 2))))
+    stats = made.peer.stats()["microphone"]
+    assert stats["codec"] == "red"
+    assert len(dropped) - 1 <= stats["recovered"] <= len(dropped)  # of the last one the copy may not be there yet
+    assert stats["concealed_ms"] == stats["malformed"] == 0
+    del ear._handle_rtp_packet
     await made.peer.close()
     await showing
 

@@ -20,7 +20,7 @@ from aiortc import rtp
 from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpParameters
 
 from avatar.errors import AvatarError
-from avatar.play import av1, codecs, feedback, offer, vp9
+from avatar.play import av1, codecs, feedback, offer, red, vp9
 from avatar.play.assemble import FrameAssembler, Packet
 from avatar.play.congestion import Congestion
 from avatar.play.feedback import Arrivals
@@ -123,8 +123,24 @@ def fuzz_sound(count: int) -> None:
     chance = random.Random(2)
     real = OpusEncoder().encode(np.full(960, 500, np.int16))
     buffer, decoder = SoundBuffer(), OpusDecoder()
+    mixed = red.join([red.Copy(1920, real), red.Copy(960, real)], real, 111)
 
     def work(n: int) -> None:
+        try:
+            copies, own = red.parse(bent(mixed, chance) if chance.random() < 0.6 else mixed, 111)
+        except ValueError:
+            return
+        assert len(copies) <= red.MAX_COPIES and own
+        for copy in reversed(copies):
+            buffer.mend(n + chance.choice((0, 0, 1, -7, 300)), n * 960, copy.offset, copy.data, n * 0.02)
+        if chance.random() < 0.1:
+            buffer.add(n + chance.choice((0, 1, 40, -3)), n * 960, b"", n * 0.02)
+        for piece in buffer.pop(n * 0.02):
+            assert 0 <= piece.samples <= 96_000
+        assert len(buffer._held) <= 256 and len(buffer._mended) <= 256
+        plain(n)
+
+    def plain(n: int) -> None:
         data = real if chance.random() < 0.5 else bent(real, chance)
         at = n + chance.choice((0, 0, 0, 1, -1, -5, 60, 5000))
         buffer.add(at, at * 960 + chance.choice((0, 0, 0, 7, -100_000)), data, n * 0.02)

@@ -56,6 +56,93 @@ def test_what_follows_a_lost_packet_comes_with_it() -> None:
     assert packet.kind == "packet"
 
 
+def packet(n: int) -> bytes:
+    """A packet that says which one it is."""
+    return PACKET + bytes((n,))
+
+
+def redundant(buffer: SoundBuffer, sequence: int, n: int, copies: int, now: float) -> list[Piece]:
+    """Packet `n` of the sound, under a sequence number of its own, with copies of those before it."""
+    for back in range(1, min(copies, n) + 1):
+        buffer.mend(sequence, n * PACKET_SAMPLES, back * PACKET_SAMPLES, packet(n - back), now)
+    buffer.add(sequence, n * PACKET_SAMPLES, packet(n), now)
+    return buffer.pop(now)
+
+
+def test_a_lost_packet_comes_with_the_next_one() -> None:
+    buffer = SoundBuffer()
+    pieces = [piece for n in range(10) if n != 5 for piece in redundant(buffer, n, n, 1, n * TICK)]
+    assert [(piece.kind, piece.data) for piece in pieces] == [("packet", packet(n)) for n in range(10)]
+    assert (buffer.lost, buffer.recovered, buffer.duplicates, buffer.late) == (0, 1, 0, 0)
+    assert buffer.deadline is None
+
+
+def test_two_copies_repair_two_losses_in_a_row_and_one_copy_one_of_them() -> None:
+    for copies, kinds in ((2, ["packet"] * 5), (1, ["packet", "packet", "lost", "packet", "packet"])):
+        buffer = SoundBuffer()
+        pieces = [piece for n in (0, 1, 4) for piece in redundant(buffer, n, n, copies, n * TICK)]
+        pieces += buffer.pop(1.0)
+        assert [piece.kind for piece in pieces] == kinds
+        assert [piece.timestamp for piece in pieces] == [n * PACKET_SAMPLES for n in range(5)]
+        assert buffer.recovered == copies
+
+
+def test_a_packet_that_its_copy_overtook_is_neither_late_nor_lost() -> None:
+    buffer = SoundBuffer()
+    for n in (0, 2, 1, 1, 3):
+        redundant(buffer, n, n, 1, 0.0)
+    assert (buffer.recovered, buffer.late, buffer.wait_s) == (0, 1, MIN_WAIT_S + 0.01)  # late: the second copy of it
+
+
+def test_padding_takes_sequence_numbers_but_no_time() -> None:
+    buffer = SoundBuffer()
+    pieces = redundant(buffer, 0, 0, 1, 0.0)
+    buffer.add(1, 0, b"", 0.0)
+    pieces += redundant(buffer, 2, 1, 1, TICK)
+    pieces += redundant(buffer, 5, 2, 1, 2 * TICK)  # padding was lost before it: nobody waits for that
+    assert [piece.data for piece in pieces] == [packet(n) for n in range(3)]
+    buffer.add(7, 3 * PACKET_SAMPLES, b"", 3 * TICK)  # behind packet 6, which is lost
+    assert buffer.pop(3 * TICK) == []
+    assert buffer.deadline is None
+    pieces = redundant(buffer, 8, 4, 1, 4 * TICK)
+    assert [piece.data for piece in pieces] == [packet(3), packet(4)]
+    assert (buffer.lost, buffer.recovered) == (0, 1)
+
+
+@given(st.integers(0, 2**32), st.sets(st.integers(1, 98), max_size=30), st.integers(0, 3), st.booleans())
+def test_the_right_packets_are_handed_on_whatever_is_lost_or_padded(
+    seed: int, lost: set[int], copies: int, padded: bool
+) -> None:
+    dice = random.Random(seed)
+    buffer = SoundBuffer()
+    pieces: list[Piece] = []
+    sequence = 0
+    for n in range(100):
+        now = n * TICK
+        while (deadline := buffer.deadline) is not None and deadline <= now:
+            pieces += buffer.pop(deadline)
+        if n not in lost:
+            pieces += redundant(buffer, sequence, n, copies, now)
+        sequence += 1
+        while padded and dice.random() < 0.3:
+            if dice.random() < 0.8:
+                buffer.add(sequence, n * PACKET_SAMPLES, b"", now)
+                pieces += buffer.pop(now)
+            sequence += 1
+    pieces += buffer.pop(100.0)
+    position = 0
+    for piece in pieces:
+        assert piece.timestamp == position
+        if piece.kind == "packet":
+            assert piece.data == packet(position // PACKET_SAMPLES)
+        position += piece.samples
+    assert position == 100 * PACKET_SAMPLES
+    handed = {piece.timestamp // PACKET_SAMPLES for piece in pieces if piece.kind == "packet"}
+    beyond = {n for n in lost if not any(n + back not in lost for back in range(1, copies + 1))}
+    assert handed == set(range(100)) - beyond
+    assert buffer.recovered == len(lost - beyond)
+
+
 @given(st.integers(0, 2**32), st.sets(st.integers(1, 98), max_size=30))
 def test_the_samples_are_gapless_whatever_is_lost_or_swapped(seed: int, lost: set[int]) -> None:
     dice = random.Random(seed)

@@ -60,12 +60,48 @@ async def test_the_voice_arrives_whole() -> None:
         assert loudness(pcm).min() > 3000
 
 
+def without_copies(offer: str) -> str:
+    """As from a client that knows no redundant packets."""
+    rows = [row for row in offer.splitlines() if not row.startswith(("a=rtpmap:63 ", "a=fmtp:63 "))]
+    return "\r\n".join(row.removesuffix(" 63") if row.startswith("m=audio") else row for row in rows) + "\r\n"
+
+
+async def test_lost_packets_come_with_the_next_ones() -> None:
+    async def lose(n: int, packet: Any, send: Callable[[Any], Any]) -> None:
+        if n % 8 != 7:
+            await send(packet)
+
+    async with connected(ClientPeer(microphone=True)) as pair:
+        intercept(pair, lose)
+        await speak(pair, range(80))
+        await pair.until(lambda: len(pair.chunks) >= 79)
+        stats = pair.peer.stats()["microphone"]
+        assert stats["codec"] == "red"
+        assert stats["concealed_ms"] == stats["malformed"] == 0
+        assert stats["recovered"] == stats["packets_lost"] == 9
+        assert loudness(heard(pair)[10 * 960 : 79 * 960]).min() > 3000
+
+
+async def test_redundant_packets_that_cannot_be_read_are_counted_and_lost() -> None:
+    async def spoil(n: int, packet: Any, send: Callable[[Any], Any]) -> None:
+        if n == 20:
+            packet.payload = b"\xff" * 40
+        await send(packet)
+
+    async with connected(ClientPeer(microphone=True)) as pair:
+        intercept(pair, spoil)
+        await speak(pair, range(40))
+        await pair.until(lambda: len(pair.chunks) >= 40)
+        stats = pair.peer.stats()["microphone"]
+        assert (stats["malformed"], stats["recovered"], stats["concealed_ms"]) == (1, 1, 0)
+
+
 async def test_lost_packets_are_bridged_and_leave_no_lag() -> None:
     def lose(n: int, packet: Any, send: Callable[[Any], Any]) -> None:
         if n not in (20, 40, 41):
             send(packet)
 
-    async with connected(ClientPeer(microphone=True)) as pair:
+    async with connected(ClientPeer(microphone=True), offer=without_copies) as pair:
         intercept(pair, lose)
         await speak(pair, range(80))
         await pair.until(lambda: len(pair.chunks) >= 80)

@@ -81,8 +81,26 @@ async def test_sound_by_direction(offered: str, answered: str, audio: bool, micr
     peer, [section] = await answer(offer(line("audio", "0", offered)))
     assert direction(section) == answered
     assert (peer.has_audio, peer.has_microphone, peer.has_video, peer.codec) == (audio, microphone, False, "")
+    if microphone:  # it is asked for with copies of its own, so Opus needs none
+        assert section["m"][3:] == ["63", "111"]
+        assert section["rtpmap"] == ["63 red/48000/2", "111 opus/48000/2"]
+        assert section["fmtp"] == ["63 111/111", "111 minptime=10"]  # no stereo=1: the client's voice in mono
+    else:
+        assert section["rtpmap"] == ["111 opus/48000/2"]
+
+
+@pytest.mark.parametrize("red", ["", "a=fmtp:63 9/9", "a=fmtp:63 111", "a=fmtp:63 111/9", "a=fmtp:63 x=111/111"])
+async def test_redundant_packets_of_something_else_are_not_taken(red: str) -> None:
+    _, [section] = await answer(offer(line("audio", "0")).replace("a=fmtp:63 111/111", red or "a=x"))
     assert section["rtpmap"] == ["111 opus/48000/2"]
-    assert section["fmtp"] == ["111 minptime=10;useinbandfec=1"]  # no stereo=1: the client's voice in mono
+    assert section["fmtp"] == ["111 minptime=10;useinbandfec=1"]
+
+
+async def test_who_only_watches_is_not_asked_for_redundant_packets() -> None:
+    peer = Peer(MediaClock(), watches=True)
+    [section] = sections(await peer.answer(offer(line("audio", "0"))))
+    await peer.close()
+    assert section["rtpmap"] == ["111 opus/48000/2"]
 
 
 async def test_microphone_and_sound_on_lines_of_their_own() -> None:

@@ -21,6 +21,17 @@ def test_wrapping_counters_are_followed(first: int, steps: list[int]) -> None:
         highest = max(highest, value)
 
 
+def test_padding_is_neither_lost_nor_late() -> None:
+    plain, padded = Reception(48_000), Reception(48_000)
+    for n in range(100):
+        plain.add(n, n * 960, n * 0.02)
+        padded.add(2 * n, n * 960, n * 0.02)
+        padded.add(2 * n + 1, n * 960, n * 0.02 + 0.01, padding=True)
+    assert padded.lost == 0
+    assert padded.received == 200
+    assert padded.jitter == plain.jitter == pytest.approx(0, abs=1e-6)
+
+
 def test_loss_is_counted_as_the_rfc_says() -> None:
     reception = Reception(90_000)
     for n in range(65_500, 65_700):

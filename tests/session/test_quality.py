@@ -23,6 +23,11 @@ def test_counts_are_told_since_the_sample_before() -> None:
     assert monitor.ring[-1]["encode_ms"] == 4.0
     monitor.sample(6, CALM | {"nack": 1})
     assert monitor.ring[-1]["nack"] == 1, "another connection begins at zero"
+    monitor.sample(8, CALM | {"microphone": {"packets_lost": 7, "recovered": 5, "concealed_ms": 40.0}})
+    monitor.sample(10, CALM | {"microphone": {"packets_lost": 9, "recovered": 6, "concealed_ms": 60.0}})
+    told = monitor.ring[-1]
+    assert (told["mic_lost"], told["mic_recovered"], told["mic_concealed_ms"]) == (2, 1, 20.0)
+    monitor.sample(12, CALM | {"microphone": None})
 
 
 def test_an_alarm_takes_two_samples_and_ends_after_three() -> None:
