@@ -15,6 +15,7 @@ all losses and seeds at once, in real time:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import statistics
@@ -100,21 +101,21 @@ async def script() -> Script:
 
 def impair(transport: Any, loss: float, seed: int) -> None:
     """What this DTLS transport sends is late, and some of it is lost once the first seconds are over."""
-    chance, loop, real = random.Random(seed), asyncio.get_running_loop(), transport._send_rtp
-    flying: set[asyncio.Task[None]] = set()
+    chance, loop, real = random.Random(seed), asyncio.get_running_loop(), transport.post
     begin = time.monotonic() + WARM_S / 2
 
     def arrive(data: bytes) -> None:
-        task = loop.create_task(real(data))
-        flying.add(task)
-        task.add_done_callback(flying.discard)
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # the connection may be closed
+        with contextlib.suppress(ConnectionError):  # it may be closed by then
+            real(data)
 
-    async def send(data: bytes) -> None:
+    def post(data: bytes) -> None:
         if time.monotonic() < begin or chance.random() >= loss:
             loop.call_later(DELAY_S, arrive, data)
 
-    transport._send_rtp = send
+    async def send(data: bytes) -> None:
+        post(data)
+
+    transport.post, transport._send_rtp = post, send
 
 
 def plain(offer: str) -> str:
