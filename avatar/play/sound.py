@@ -16,6 +16,8 @@ from .source import Sound
 COPIES, COPIES_LOSSY = 1, 3
 """Packets that a redundant one carries once more, and so many when some get lost on a path that is not full: then two
 or three in a row do as well."""
+WARY_S = 30.0
+"""So long after a loss the path counts as lossy for that."""
 COPIED_FEC_LOSS = 0.15
 """Share of lost packets from which on copies are not enough and Opus adds its coarse ones: those are paid with the
 quality of all of the sound, which word recognisers hear."""
@@ -37,6 +39,7 @@ class SoundSender(MediaSender):
         self._before: list[Sound] = []
         """What was sent last, newest first."""
         self.most_copies = COPIES_LOSSY
+        self._wary_until = float("-inf")
 
     @property
     def taking(self) -> bool:
@@ -87,9 +90,11 @@ class SoundSender(MediaSender):
         """With the packets before it, as long as there was no pause between them."""
         if self._block_type is None:
             return sound.data
-        estimate = self._path.estimate
-        calm = estimate is None or estimate.calm(time.monotonic())
-        count = min(self.most_copies, COPIES_LOSSY if calm and self.lossy >= FEC_LOSS else COPIES)
+        estimate, now = self._path.estimate, time.monotonic()
+        if self.lossy >= FEC_LOSS:
+            self._wary_until = now + WARY_S
+        calm = estimate is None or estimate.calm(now)
+        count = min(self.most_copies, COPIES_LOSSY if calm and now < self._wary_until else COPIES)
         copies: list[red.Copy] = []
         for back, before in enumerate(self._before[:count], 1):
             if before.tick != sound.tick - back:
