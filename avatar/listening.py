@@ -16,6 +16,7 @@ from .events import Notice, UserSpeech, UserText
 from .floor import Floor
 from .hear.ears import Ears, HearEvent, SpeechContinued, SpeechEnded, SpeechPaused, SpeechResumed, SpeechStarted
 from .hear.echo import EchoJudge
+from .hear.verdict import Advice
 from .play.opus import LOOKAHEAD_SAMPLES
 from .recognition import Recognition
 from .turn_end import PauseJudge
@@ -135,9 +136,7 @@ class Listener:
                 if self._heard is not None:
                     session.anticipate(self._heard, self._turn_id)
                 model = self._engines.turn_model
-                self._judge = PauseJudge(
-                    pause, model, self._heard, lambda voice, words: self._advise(ears, pause, voice, words)
-                )
+                self._judge = PauseJudge(pause, model, self._heard, lambda advice: self._advise(ears, pause, advice))
             case SpeechResumed():
                 await self._pause_over()
                 session.think_again()
@@ -164,8 +163,8 @@ class Listener:
                     self._undecided.append(heard)
                     group.create_task(self._decide(doubt, heard, request), name="barge-in")
 
-    def _advise(self, ears: Ears, pause: SpeechPaused, voice: float | None, words: float) -> None:
-        complete = ears.judge(pause, voice, words)
+    def _advise(self, ears: Ears, pause: SpeechPaused, advice: Advice) -> None:
+        complete = ears.judge(pause, advice)
         if complete is not None and complete < ears.config.incomplete:
             self._session.think_again()
 

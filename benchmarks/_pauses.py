@@ -2,7 +2,8 @@
 
 Two sets. On `TUNING` the constants of the ears were chosen and its failures were looked at. `HELD_OUT` is for figures
 alone: other sentences, other pauses, other voices (the local ones, moved up or down as a whole), other recordings, and,
-of the one long corpus of a person reading, the other half of the sentences.
+of the one long corpus of a person reading, the other half of the sentences. Both were enlarged later: `FRESH` is the
+part of the held-out set that was made, and first run, when the constants stood.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import av
 import numpy as np
 
 from avatar.face.stage import Resampler
+from avatar.hear.ears import voice_end
 from avatar.hear.endpoint import KEEP_THRESHOLD, START_THRESHOLD
 from avatar.hear.vad import FRAME, Vad
 from avatar.seams import TTS
@@ -81,12 +83,32 @@ _HELD_OUT_JA = (
     ("新しい仕事は", "思ったより", "ずっと楽しいです。"),
     ("すみません", "この漢字は", "どう読むんですか。"),
 )
+_FRESH_EN = (
+    ("If the weather stays like this", "we will have to cancel", "the garden party."),
+    ("She told the children a story about", "a fox", "that could not find its den."),
+    ("Can you find out", "when the next boat leaves?"),
+    ("The reason I am calling is", "that nobody has answered my letter."),
+    ("On the second floor", "there is a room", "with a view of the harbour."),
+    ("I have never understood", "why people enjoy getting up so early."),
+    ("Please send the red folder", "to the office in Dublin", "before noon."),
+    ("Both of my sisters", "are learning to drive."),
+    ("He opened the letter", "read it twice", "and began to laugh."),
+    ("Is it true", "that elephants are afraid of bees?"),
+)
+_FRESH_JA = (
+    ("昨日買った靴は", "少し小さいので", "交換したいです。"),
+    ("雨が降ってきたから", "傘を貸してくれませんか。"),
+    ("子供のころは", "毎年夏になると", "祖母の家に行きました。"),
+    ("この機械の使い方を", "誰かに教えてもらえますか。"),
+    ("駅に着いたら", "すぐに電話をください。"),
+    ("来週の会議は", "水曜日の午後に", "変わりました。"),
+    ("あの店のパンは", "値段は高いけれど", "とてもおいしいです。"),
+    ("試験が終わるまで", "テレビは見ません。"),
+)
 _RECORDED = ("two_cities", "beckett")
 """Dickens and Beckett read aloud, 44 and 10 s (`python -m checkpoints.fetch speech`)."""
 READER = Path("/usr/share/festival/voices/russian/msu_ru_nsh_clunits")
 """Debian's festvox-ru: 620 Russian sentences of a novel, read by a person with the pauses of a reader."""
-READ_SENTENCES = 60
-"""Of them in each set."""
 EXTRA = "BENCH_SPEECH"
 """Environment variable: further recordings for the held-out set, separated like a path."""
 
@@ -102,16 +124,43 @@ class Material:
     seeds: dict[str, tuple[int, ...]]
     half: int
     """Of the reader's sentences: 0 or 1."""
+    read: tuple[int, int]
+    """Which of that half."""
+    recorded: tuple[str, ...] = ()
+    """Names of longer recordings below the directory of fetched files."""
+    extra: bool = False
+    """Whether `EXTRA` belongs to it."""
 
 
-TUNING = Material(
-    {"en": _TUNING_EN, "ja": _TUNING_JA},
-    {
-        "en": (("flite-slt", 1.0), ("flite-rms", 1.0), ("flite-awb", 1.0), ("flite-kal16", 1.0)),
-        "ja": (("openjtalk-mei", 1.0),),
-    },
-    {"en": (101, 102, 103, 104, 105, 106, 107, 108), "ja": (201, 202, 203, 204)},
-    0,
+TUNING = (
+    Material(
+        {"en": _TUNING_EN, "ja": _TUNING_JA},
+        {
+            "en": (("flite-slt", 1.0), ("flite-rms", 1.0), ("flite-awb", 1.0), ("flite-kal16", 1.0)),
+            "ja": (("openjtalk-mei", 1.0),),
+        },
+        {"en": (101, 102, 103, 104, 105, 106, 107, 108), "ja": (201, 202, 203, 204)},
+        0,
+        (0, 60),
+        recorded=_RECORDED,
+    ),
+    Material(
+        {"en": _TUNING_EN, "ja": _TUNING_JA},
+        {
+            "en": (
+                ("flite-slt", 1.05),
+                ("flite-rms", 1.05),
+                ("flite-awb", 0.95),
+                ("flite-slt", 0.95),
+                ("flite-rms", 0.97),
+                ("flite-kal16", 1.05),
+            ),
+            "ja": (("openjtalk-mei", 1.0), ("openjtalk-mei", 0.95), ("openjtalk-mei", 1.05), ("openjtalk-mei", 1.0)),
+        },
+        {"en": tuple(range(501, 513)), "ja": tuple(range(601, 609))},
+        0,
+        (60, 160),
+    ),
 )
 HELD_OUT = Material(
     {"en": _HELD_OUT_EN, "ja": _HELD_OUT_JA},
@@ -121,6 +170,18 @@ HELD_OUT = Material(
     },
     {"en": (311, 312, 313, 314), "ja": (321, 322, 323, 324)},
     1,
+    (0, 60),
+    extra=True,
+)
+FRESH = Material(
+    {"en": _FRESH_EN, "ja": _FRESH_JA},
+    {
+        "en": (("flite-awb", 1.04), ("flite-kal16", 0.93), ("flite-slt", 1.09), ("flite-rms", 1.02)),
+        "ja": (("openjtalk-mei", 0.92), ("openjtalk-mei", 1.07)),
+    },
+    {"en": (711, 712, 713, 714), "ja": (721, 722, 723, 724)},
+    1,
+    (60, 120),
 )
 
 
@@ -212,31 +273,31 @@ def _pieces(pcm: Pcm) -> Spoken | None:
     gaps = [(a[1] - start + lead, b[0] - start + lead) for a, b in pairwise(stretches)]
     sound = np.concatenate([np.zeros(lead, np.int16), pcm[start:end], np.zeros(round(RATE * AFTER_S), np.int16)])
     long = tuple((a, b) for a, b in gaps if b - a >= SHORTEST_S * RATE)
-    return Spoken(sound, long, end - start + lead, ())
+    return Spoken(sound, long, voice_end(sound, end - start + lead), ())
 
 
-def reader(half: int) -> list[Speaker]:
-    """Sentences of the corpus, each a turn: of what holds one sentence every second, from the first or the second on.
-    Empty where the package is missing."""
+def reader(half: int, first: int, last: int) -> list[Speaker]:
+    """Sentences of the corpus, each a turn: of what holds one sentence every second, from the first or the second on,
+    and of those a stretch. Empty where the package is missing."""
     index = READER / "etc" / "txt.done.data"
     if not index.is_file():
         return []
     rows = re.findall(r'^\( (\w+) "(.*)"', index.read_text(encoding="utf-8", errors="replace"), re.M)
     single = [name for name, text in rows if not re.search(r"[.!?…]\s", text.rstrip('.!?… "'))]
     turns = []
-    for name in single[half::2][:READ_SENTENCES]:
+    for name in single[half::2][first:last]:
         with wave.open(str(READER / "wav" / f"{name}.wav")) as file:
             turn = _pieces(np.frombuffer(file.readframes(file.getnframes()), "<i2"))
         if turn is not None:
             turns.append(turn)
-    return [Speaker(f"reader-{i}", tuple(turns[i : i + TURNS])) for i in range(0, len(turns), TURNS)]
+    return [Speaker(f"reader-{half}-{first + i}", tuple(turns[i : i + TURNS])) for i in range(0, len(turns), TURNS)]
 
 
 def recordings(material: Material, data_dir: Path) -> list[Speaker]:
     """The longer recordings of a set, those that are there."""
-    paths = [data_dir / "speech" / f"{name}.wav" for name in _RECORDED]
-    if material is HELD_OUT:
-        paths = [Path(name) for name in os.environ.get(EXTRA, "").split(os.pathsep) if name]
+    paths = [data_dir / "speech" / f"{name}.wav" for name in material.recorded]
+    if material.extra:
+        paths += [Path(name) for name in os.environ.get(EXTRA, "").split(os.pathsep) if name]
     return [recorded(path) for path in paths if path.is_file()]
 
 
@@ -259,7 +320,7 @@ def recorded(path: Path, longest_s: float = 18.0) -> Speaker:
         start = max(0, inside[0][0] - RATE // 2)
         gaps = [(a[1] - start, b[0] - start) for a, b in pairwise(inside) if b[0] - a[1] >= SHORTEST_S * RATE]
         sound = np.concatenate([pcm[start:end], np.zeros(round(RATE * AFTER_S), np.int16)])
-        turns.append(Spoken(sound, tuple(gaps), end - start if final else len(sound), ()))
+        turns.append(Spoken(sound, tuple(gaps), voice_end(sound, end - start) if final else len(sound), ()))
         first = i + 1
         del begin
     return Speaker(path.stem, tuple(turns))

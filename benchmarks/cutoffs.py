@@ -1,6 +1,6 @@
 """How often the ears take a pause for the end, and how long they wait for a true one.
 
-The turns have pauses inside their sentences: a person's (sixty sentences read aloud, Debian's festvox-ru, and whatever
+The turns have pauses inside their sentences: a person's (120 sentences read aloud, Debian's festvox-ru, and whatever
 recordings BENCH_SPEECH names), and synthesised English and Japanese with pauses drawn from what is known of human ones.
 Nothing of it was used for tuning; BENCH_TUNING=1 runs the set that was (`_pauses.py`).
 With and without the turn model (`python -m checkpoints.fetch turn`); the words come from the embedded recogniser for
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import statistics
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,13 @@ import numpy as np
 
 from avatar.errors import AvatarError
 from avatar.face.stage import Resampler
-from avatar.hear.completeness import UNKNOWN, completeness
+from avatar.hear.completeness import completeness
 from avatar.hear.ears import Ears, SpeechContinued, SpeechEnded, SpeechPaused, SpeechStarted
 from avatar.hear.engines import choose_stt
+from avatar.hear.tone import fall
 from avatar.hear.turn_model import WINDOW, TurnModel
 from avatar.hear.vad import Vad
+from avatar.hear.verdict import Advice
 from avatar.recognition import Recognition
 from avatar.seams import STT
 from avatar.speak.engines import choose_tts
@@ -34,7 +36,7 @@ from avatar.speak.engines import voices as all_voices
 from avatar.types import AudioChunk
 
 from . import Bar, Skipped, at_most
-from ._pauses import HELD_OUT, RATE, TUNING, Material, Speaker, Spoken, reader, recordings, speaker
+from ._pauses import FRESH, HELD_OUT, RATE, TUNING, Material, Speaker, Spoken, reader, recordings, speaker
 from ._server import QUICK, ROOT
 
 BARS: dict[str, Bar] = {
@@ -43,6 +45,8 @@ BARS: dict[str, Bar] = {
     "delay_p50_ms_without_model": at_most(600),
     "delay_p50_ms_with_model": at_most(600),
 }
+TONE_DELAY = round(0.02 * RATE)
+"""Samples from the pause until the tone is known: its 5 ms, and those that a chunk of sound may wait."""
 VOICE_DELAY = round(0.06 * RATE)
 """Samples from the pause until the turn model has answered: its 50 ms, and the frame."""
 WORDS_DELAY = round(0.2 * RATE)
@@ -84,10 +88,12 @@ class Words:
             await self._recognition.feed(chunk)
 
     async def by(self, sample: int) -> str:
+        """What is known at this sample, which lies in a pause; where the voice ended is only nearly known."""
         if self._recognition is not None:
             return await self._recognition.guess() or ""
-        done = sum(1 for begin, _ in self._turn.pauses if begin <= sample)
-        return self._turn.texts[done - (sample < self._turn.end)] if self._turn.texts else ""
+        turn = self._turn
+        said = len(turn.texts) if sample >= turn.end else sum(begin <= sample for begin, _ in turn.pauses)
+        return turn.texts[said - 1] if said and turn.texts else ""
 
     async def close(self) -> None:
         if self._recognition is not None:
@@ -115,7 +121,7 @@ async def _ends(turn: Spoken, ears: Ears, origin: int, model: TurnModel | None, 
     """Where, in samples of the turn, the ears ended an utterance."""
     to_48k = Resampler(RATE, 48_000)
     wire = np.concatenate([to_48k.feed(turn.pcm), to_48k.flush()])
-    due: list[tuple[int, SpeechPaused, float | None, float]] = []
+    due: list[tuple[int, SpeechPaused, Advice]] = []
     """When to tell the ears what of which pause."""
     found: list[int] = []
     for at in range(0, len(wire), 960):
@@ -124,25 +130,32 @@ async def _ends(turn: Spoken, ears: Ears, origin: int, model: TurnModel | None, 
                 case SpeechStarted(_, chunk) | SpeechContinued(chunk):
                     if said is not None:
                         await said.feed(chunk)
-                case SpeechPaused(utterance, noticed, _):
-                    voice = None if model is None else model.judge(utterance.audio.pcm[-WINDOW:])
-                    if voice is not None:
-                        due.append((noticed + VOICE_DELAY, event, voice, UNKNOWN))
+                case SpeechPaused(utterance, noticed):
+                    audio = utterance.audio
+                    known = Advice(tone=fall(audio.pcm, utterance.speech_end - audio.start))
+                    due.append((noticed + TONE_DELAY, event, known))
+                    if model is not None:
+                        known = replace(known, voice=model.judge(audio.pcm[-WINDOW:]))
+                        due.append((noticed + VOICE_DELAY, event, known))
                     if said is not None:
-                        words = completeness(await said.by(utterance.speech_end - origin))
-                        due.append((noticed + WORDS_DELAY, event, voice, words))
+                        words = completeness(await said.by(noticed - origin))
+                        due.append((noticed + WORDS_DELAY, event, replace(known, words=words)))
                 case SpeechEnded(_, noticed):
                     found.append(noticed - origin)
         for row in [row for row in due if row[0] <= origin + at // 3]:
             due.remove(row)
-            if row[2] is not None or row[3] != UNKNOWN:
-                ears.judge(row[1], row[2], row[3])
+            ears.judge(row[1], row[2])
     return found
 
 
 async def people(material: Material, data_dir: Path) -> dict[str, list[Speaker]]:
     """A set by kind: en, ja, read (sentences, each a turn), recorded (longer pieces)."""
-    found: dict[str, list[Speaker]] = {"en": [], "ja": [], "read": reader(material.half), "recorded": []}
+    found: dict[str, list[Speaker]] = {
+        "en": [],
+        "ja": [],
+        "read": reader(material.half, *material.read),
+        "recorded": [],
+    }
     tts = await choose_tts("auto", data_dir)
     await tts.warm()
     there = {row["name"] for row in all_voices(tts)} | {"flite-kal16"}
@@ -168,25 +181,28 @@ async def run() -> dict[str, Any]:
     model = TurnModel.load(data_dir)
     stt = await choose_stt("pocketsphinx", data_dir)
     await stt.warm()
+    tuning = bool(os.environ.get("BENCH_TUNING"))
+    sets = dict(zip(("tuning", "more"), TUNING, strict=True)) if tuning else {"held_out": HELD_OUT, "fresh": FRESH}
     figures: dict[str, Any] = {}
     try:
-        found = await people(TUNING if os.environ.get("BENCH_TUNING") else HELD_OUT, data_dir)
-        figures |= {f"{kind}_turns": sum(len(p.turns) for p in some) for kind, some in found.items()}
-        for name, judge in (("without_model", None), ("with_model", model)):
-            if name == "with_model" and model is None:
+        found = {name: await people(material, data_dir) for name, material in sets.items()}
+        for judged, judge in (("without_model", None), ("with_model", model)):
+            if judged == "with_model" and model is None:
                 continue
-            total = Score()
-            for kind, some in found.items():
-                score = Score()
-                for person in some:
-                    score.add(await hear(person, judge, stt if kind == "en" else None, words=kind in ("en", "ja")))
+            scores: dict[str, Score] = {}
+            for part, kinds in found.items():
+                for kind, some in kinds.items():
+                    for person in some:
+                        one = await hear(person, judge, stt if kind == "en" else None, words=kind in ("en", "ja"))
+                        for name in ("", f"{part}_", f"{kind}_"):
+                            scores.setdefault(name, Score()).add(one)
+            for name, score in scores.items():
+                figures[f"{name}turns"], figures[f"{name}pauses"] = score.turns, score.pauses
                 if score.pauses:
-                    figures[f"{kind}_cut_percent_{name}"] = score.percent
-                total.add(score)
-            figures[f"cut_percent_{name}"] = total.percent
-            figures[f"turns_cut_percent_{name}"] = 100 * total.turns_cut / max(1, total.turns)
-            figures[f"delay_p50_ms_{name}"] = statistics.median(total.delays)
-            figures[f"pauses_{name}"] = total.pauses
+                    figures[f"{name}cut_percent_{judged}"] = score.percent
+                if score.delays:
+                    figures[f"{name}delay_p50_ms_{judged}"] = statistics.median(score.delays)
+            figures[f"turns_cut_percent_{judged}"] = 100 * scores[""].turns_cut / max(1, scores[""].turns)
     finally:
         await stt.close()
         if model is not None:

@@ -18,6 +18,7 @@ from .echo import EchoJudge, Hears
 from .endpoint import START_THRESHOLD, EarsConfig, Edge, Endpointer, samples
 from .resample import RATE, RATIO, SOURCE_RATE, Downsampler
 from .vad import FRAME, Vad
+from .verdict import Advice
 
 __all__ = [
     "Ears",
@@ -138,11 +139,10 @@ class Ears:
         """Seconds of voice in the running utterance so far; 0 when there is none."""
         return self._endpointer.voiced / RATE if self._endpointer.speaking else 0.0
 
-    def judge(self, pause: SpeechPaused, voice: float | None, words: float) -> float | None:
-        """The probabilities, 0 to 1, that the turn is complete in which the voice paused, by the voice (None: not
-        known) and by the words: they lengthen or shorten the silence that ends it. Returns what both say together;
-        None when the pause is over, and nothing changes."""
-        return self._endpointer.judge(pause.offset, voice, words)
+    def judge(self, pause: SpeechPaused, advice: Advice) -> float | None:
+        """Tells what is known of a pause: it lengthens or shortens the silence that ends the turn. Returns the
+        probability, 0 to 1, that the turn is complete; None when the pause is over, and nothing changes."""
+        return self._endpointer.judge(pause.offset, advice)
 
     def hear(self, chunk: AudioChunk) -> list[HearEvent]:
         """Takes the next 48 kHz mono sound, of any length, and returns what it brought, in order.

@@ -8,22 +8,23 @@ pause shortens or lengthens it. An utterance that grows too long ends at ever sh
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum, auto
 
 from .pauses import RESUMED_S, PauseModel
 from .resample import RATE
 from .vad import FRAME
-from .verdict import VoiceScale
+from .verdict import Advice, VoiceScale
 
 START_THRESHOLD = 0.5
 """Voice probability from which a silence is over: the balance point that Silero's authors advise."""
 KEEP_THRESHOLD = 0.35
 """Voice probability down to which a voice goes on: Silero's own distance of 0.15."""
 
-_COMPLETE_SHARE = 0.7
-"""Of the silence that this speaker's pauses ask for, what is enough after a whole sentence: who pauses long does so
-between sentences too."""
+_SOONER, _LATER = 0.45, 0.5
+"""How far a silence is shortened, and lengthened, for each unit of log-odds that the turn is complete, or is not: by
+factors of 0.64 and 1.65."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class EarsConfig:
     ("はい", "no") last 200 ms and more, and barge-in must not wait longer than this."""
     onset_gap_s: float = 0.128
     """A doubtful beginning is dropped after this much silence: longer than a stop consonant's closure (60–100 ms)."""
-    end_silence_s: float = 0.56
+    end_silence_s: float = 0.57
     """Silence that ends the turn, until more is known of the speaker. Pauses between the words of one sentence are
     mostly under 500 ms; every further 100 ms is felt as slowness."""
     adaptive: bool = True
@@ -49,18 +50,12 @@ class EarsConfig:
     pause_s: float = 0.2
     """Silence after which the end is likely enough to work ahead, and to be judged: longer than the closures inside
     words, and early enough that the work is done when the end is certain."""
-    complete_silence_s: float = 0.48
-    """Silence that ends a turn judged complete."""
+    complete_silence_s: float = 0.46
+    """However sure it is that the turn is complete: the words of a pause are known after 0.4 s."""
     incomplete_silence_s: float = 1.5
-    """Silence that ends a turn judged unfinished: some who trail off are waiting for an answer after all."""
-    doubtful_silence_s: float = 1.0
-    """Silence that ends a turn that is rather unfinished."""
-    complete: float = 0.7
-    """Probability from which a turn is judged complete."""
+    """However sure it is that the turn is not: some who trail off are waiting for an answer after all."""
     incomplete: float = 0.35
-    """Probability below which it is rather unfinished; between the two the silence alone decides."""
-    unfinished: float = 0.2
-    """Probability below which it is judged unfinished."""
+    """Probability that a turn is complete below which nobody should work ahead."""
     pre_roll_s: float = 0.3
     """Sound kept from before the onset: soft beginnings (h, f, s) are noticed up to 250 ms late."""
     tail_s: float = 0.2
@@ -75,8 +70,8 @@ class EarsConfig:
             raise ValueError("thresholds must satisfy 0 < keep_threshold <= start_threshold < 1")
         if not 0 <= self.tail_s <= min(self.min_end_silence_s, self.end_silence_s, self.complete_silence_s):
             raise ValueError("tail_s must lie between 0 and the shortest silence that ends an utterance")
-        if not 0 <= self.unfinished <= self.incomplete <= self.complete <= 1:
-            raise ValueError("a turn cannot be complete and unfinished at once")
+        if not self.complete_silence_s <= self.incomplete_silence_s:
+            raise ValueError("what is unfinished cannot end sooner than what is complete")
         if not self.pre_roll_s + self.min_speech_s < self.long_utterance_s <= self.max_utterance_s:
             raise ValueError("an utterance must be allowed to last longer than its own beginning")
 
@@ -136,8 +131,8 @@ class Endpointer:
         """How often it has gone on after such a pause."""
         self._verdict: float | None = None
         """The probability, if anybody has judged, that this pause is the end."""
-        self._voice: float | None = None
-        """The same by the voice alone; kept over an end until it is known that it was one."""
+        self._advice: Advice | None = None
+        """What it was judged by; kept over an end until it is known that it was one."""
         self._ended: int | None = None
         """Where the voice of the utterance before this one ended."""
 
@@ -145,14 +140,13 @@ class Endpointer:
         """Judges the frame of `FRAME` samples that ends at `end`."""
         return self._during(probability, end) if self.speaking else self._before(probability, end)
 
-    def judge(self, offset: int, voice: float | None, words: float) -> float | None:
-        """Somebody who understands speech gives the probabilities that the turn is complete whose voice ended at
-        `offset`, by the voice (None: not known) and by the words. Returns what both say together, or None when it is
-        too late to change anything."""
+    def judge(self, offset: int, advice: Advice) -> float | None:
+        """Somebody who understands speech tells what is known of the pause whose voice ended at `offset`. Returns the
+        probability that the turn is complete, or None when it is too late to change anything."""
         if not self.paused or offset != self.offset:
             return None
-        self._voice = voice
-        self._verdict = self._scale.weigh(voice, words)
+        self._advice = advice
+        self._verdict = self._scale.weigh(advice)
         return self._verdict
 
     def _before(self, probability: float, end: int) -> Edge:
@@ -197,7 +191,7 @@ class Endpointer:
             return Edge.ENDED
         if silence >= self._pause and not self.paused:
             self.paused = True
-            self._verdict = self._voice = None
+            self._verdict = self._advice = None
             return Edge.PAUSED
         return edge
 
@@ -212,9 +206,9 @@ class Endpointer:
 
     def _outcome(self, *, ended: bool) -> None:
         """What became of the last pause."""
-        if self._voice is not None and self._config.adaptive:
-            self._scale.learn(self._voice, ended=ended)
-        self._voice = None
+        if self._advice is not None and self._config.adaptive:
+            self._scale.learn(self._advice, ended=ended)
+        self._advice = None
 
     def _patience(self, length: int) -> int:
         """Silence, in samples, that ends an utterance of this length."""
@@ -226,9 +220,9 @@ class Endpointer:
 
     def _wanted_silence(self) -> float:
         config, learnt = self._config, self.end_silence_s
-        if not self.paused or self._verdict is None or config.incomplete <= self._verdict < config.complete:
+        if not self.paused or self._verdict is None:
             return learnt
-        if self._verdict >= config.complete:
-            return min(learnt, max(config.complete_silence_s, _COMPLETE_SHARE * learnt))
-        unfinished = self._verdict < config.unfinished
-        return max(learnt, config.incomplete_silence_s if unfinished else config.doubtful_silence_s)
+        odds = math.log(self._verdict / (1 - self._verdict))
+        if odds > 0:
+            return min(learnt, max(config.complete_silence_s, learnt * math.exp(-_SOONER * odds)))
+        return min(max(learnt, config.incomplete_silence_s), learnt * math.exp(-_LATER * odds))

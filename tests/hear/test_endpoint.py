@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from avatar.hear.endpoint import EarsConfig, Edge, Endpointer, samples
 from avatar.hear.vad import FRAME
+from avatar.hear.verdict import Advice
 
 Run = list[tuple[Edge, int]]
 
@@ -37,7 +38,7 @@ def test_voice_starts_once_it_is_believed_and_ends_after_the_silence() -> None:
     assert run[0][1] == 5 + 3 - 1
     assert endpointer.offset == 25 * FRAME
     silence = (run[1][1] + 1) * FRAME - endpointer.offset
-    assert samples(0.56) <= silence < samples(0.56) + FRAME
+    assert samples(0.57) <= silence < samples(0.57) + FRAME
 
 
 @pytest.mark.parametrize("lit", [1, 2])
@@ -108,7 +109,7 @@ def test_a_slow_speaker_is_given_time() -> None:
 
 def test_without_adaptation_the_silence_is_fixed() -> None:
     _, fixed = judge(turns(0.12, 12), EarsConfig(adaptive=False))
-    assert fixed.end_silence_s == 0.56
+    assert fixed.end_silence_s == 0.57
 
 
 def test_what_is_learnt_outlives_a_reset() -> None:
@@ -120,14 +121,14 @@ def test_what_is_learnt_outlives_a_reset() -> None:
 
 def test_answers_after_a_long_silence_teach_nothing() -> None:
     _, endpointer = judge(([0.9] * 20 + [0.0] * frames(3.0)) * 12)
-    assert endpointer.end_silence_s == 0.56
+    assert endpointer.end_silence_s == 0.57
 
 
 def test_a_flicker_in_the_silence_does_not_delay_the_end() -> None:
     quiet = [0.0] * 8 + [0.45] + [0.0] * 30
     run, endpointer = judge([0.9] * 20 + quiet)
     assert endpointer.offset == 20 * FRAME
-    assert run[-1] == (Edge.ENDED, 20 + frames(0.56 + 0.016) - 1)
+    assert run[-1] == (Edge.ENDED, 20 + frames(0.57 + 0.016) - 1)
 
 
 def test_a_pause_is_told_before_it_is_the_end() -> None:
@@ -149,7 +150,7 @@ def ended_after(verdict: float, offset: int = 20 * FRAME) -> int:
     for i in range(200):
         edge = endpointer.step(0.9 if i < 20 else 0.0, (i + 1) * FRAME)
         if edge is Edge.PAUSED:
-            endpointer.judge(offset, None, verdict)
+            endpointer.judge(offset, Advice(words=verdict))
         if edge is Edge.ENDED:
             return i + 1 - 20
     raise AssertionError("it never ended")
@@ -173,7 +174,7 @@ def test_a_verdict_is_forgotten_when_the_voice_goes_on() -> None:
     for i, p in enumerate([0.9] * 20 + [0.0] * 8 + [0.9] * 20 + [0.0] * 40):
         edge = endpointer.step(p, (i + 1) * FRAME)
         if edge is Edge.PAUSED and not run:
-            endpointer.judge(endpointer.offset, None, 0.0)
+            endpointer.judge(endpointer.offset, Advice(words=0.0))
         if edge in (Edge.PAUSED, Edge.ENDED):
             run.append(i)
     assert (run[-1] + 1 - 48) == ended_after(0.5)
@@ -184,7 +185,7 @@ def test_whatever_is_judged_the_end_comes_within_the_patience(voice: list[float]
     endpointer, left = Endpointer(EarsConfig()), list(verdicts)
     for i, p in enumerate([*voice, *[0.0] * 60]):
         if endpointer.step(p, (i + 1) * FRAME) is Edge.PAUSED and left:
-            endpointer.judge(endpointer.offset, left.pop(), 0.5)
+            endpointer.judge(endpointer.offset, Advice(voice=left.pop()))
     assert not endpointer.speaking
 
 
@@ -215,7 +216,7 @@ def test_edges_alternate_and_stay_in_order(probabilities: list[float]) -> None:
         {"tail_s": 0.9},
         {"tail_s": 0.45},
         {"complete_silence_s": 0.1},
-        {"incomplete": 0.9},
+        {"incomplete_silence_s": 0.3},
         {"max_utterance_s": 10.0},
         {"long_utterance_s": 0.1},
     ],
