@@ -20,6 +20,8 @@ _DECAY = 0.95
 """What each counts for after the next one of its kind: about the last twenty matter."""
 _MOST = 3.0
 """Log-odds beyond which certainty says nothing more."""
+_UP = -0.6
+"""Log-odds of a tone that has not fallen at all, at least: questions end high too, and are whole."""
 _DEEPEST, _HIGHEST = 11.0, 0.0
 """Falls in semitones beyond which the tone says nothing more."""
 
@@ -103,7 +105,7 @@ class VoiceScale:
         if advice.voice is not None:
             odds += self.model.odds(_logit(advice.voice))
         if advice.tone is not None:
-            odds += self.tone.odds(_within(advice.tone))
+            odds += max(_UP, self.tone.odds(_within(advice.tone)))
         return 1 / (1 + math.exp(-odds))
 
 

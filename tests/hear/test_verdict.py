@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avatar.hear.completeness import UNKNOWN
+from avatar.hear.endpoint import EarsConfig
 from avatar.hear.verdict import Advice, Scale, VoiceScale
 
 probability = st.floats(0, 1)
@@ -74,3 +75,8 @@ def test_a_voice_with_a_scale_of_its_own_is_read_on_it() -> None:
         voices.learn(Advice(tone=0.0), ended=False)
     assert voices.weigh(Advice(tone=4.0)) > 0.55
     assert voices.weigh(Advice(tone=0.0)) < 0.45
+
+
+def test_a_voice_that_has_not_fallen_may_still_have_asked() -> None:
+    """Nobody stops working ahead for it, and the silence grows little."""
+    assert EarsConfig().incomplete < VoiceScale().weigh(Advice(tone=-5.0)) < 0.5
