@@ -43,7 +43,7 @@ _MODEL = (0.12, -0.75, 2.25)
 for less than the words: on pauses inside read and synthesised sentences more of it cut more of them for the same delay.
 """
 _TONE = (0.2, 4.0, 8.0)
-"""The same for the fall in semitones. Five readers of four languages have 7.8 to 9.8 at their ends; synthesised voices,
+"""The same for the fall in semitones. Three people in four languages have 7.8 to 9.8 at their ends; synthesised voices,
 which are flatter, 2.4 to 4.3, and are soon known by that."""
 
 
