@@ -18,7 +18,7 @@ from aiortc.codecs.h264 import h264_depayload
 from aiortc.codecs.vpx import vp8_depayload
 from aiortc.rtcrtpparameters import RTCRtcpFeedback, RTCRtpCodecParameters, RTCRtpHeaderExtensionParameters
 
-from . import av1, red, svtav1, vp9
+from . import av1, lips, red, svtav1, vp9
 from .feedback import URI
 
 VIDEO_CODECS = ("vp9", "av1", "h264", "vp8") if svtav1.available() else ("vp9", "h264", "vp8")
@@ -31,6 +31,8 @@ _RED_TYPE = 63
 """Payload type of redundant Opus in offers of ours, the browsers' own; one that aiortc does not use."""
 _NUMBERS_ID = 5
 """Header extension id of the transport-wide numbers in offers of ours; one that aiortc does not use."""
+_WAIT_ID = 6
+"""Likewise of what pictures are to wait."""
 _PAYLOAD_TYPES = (*range(35, 64), *range(96, 128))
 """Those that offers may give a meaning to (RFC 8834 §4.2, RFC 5761 §4): browsers use the lower ones for AV1."""
 
@@ -73,6 +75,7 @@ def _register() -> None:
     setattr(rtp, "DYNAMIC_PAYLOAD_TYPES", _PAYLOAD_TYPES)  # noqa: B010 - aiortc has it as a range
     for extensions in HEADER_EXTENSIONS.values():
         extensions.append(RTCRtpHeaderExtensionParameters(id=_NUMBERS_ID, uri=URI))
+    HEADER_EXTENSIONS["video"].append(RTCRtpHeaderExtensionParameters(id=_WAIT_ID, uri=lips.URI))
 
 
 def is_rtx(codec: Any) -> bool:

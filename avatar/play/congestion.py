@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from .estimate import PathEstimate
 from .feedback import ArrivalClock, Arrivals, Feedback
+from .lips import Lips
 from .pacer import Pacer
 from .reception import Unwrapper
 
@@ -19,8 +20,14 @@ CEILING = 4_000_000
 _KEPT = 4_000
 """Packets whose sending is remembered: some ten seconds."""
 _FIRST_RTT_S = 0.1
+_QUEUED_S = 0.1
+"""A queue that is longer is waited for, by everything but sound."""
 _SILENT_S = 0.4
 """Without a report for this long nothing gets through, or nothing is heard of it."""
+
+
+Fate = Callable[[float | None], None]
+"""Hears when a packet arrived, in seconds by the receiver's clock, or None: it did not."""
 
 
 class Congestion:
@@ -32,13 +39,14 @@ class Congestion:
         """Of what the other side sends."""
         self.arrivals_told = 0.0
         """When it was last told of them, monotonic seconds."""
+        self.lips = Lips()
         self.estimate: PathEstimate | None = None
         """None before the first report: the other side may not send any."""
         self.on_estimate: list[Callable[[float], None]] = []
         """Called with monotonic time after each report."""
         self.reports = 0
         self._next = 0
-        self._sent: dict[int, tuple[float, int, Callable[[bool], None] | None]] = {}
+        self._sent: dict[int, tuple[float, int, Fate | None]] = {}
         self._told = -1
         """The highest number that a report has spoken of."""
         self._unwrap = Unwrapper(16)
@@ -54,9 +62,8 @@ class Congestion:
         """The transport-wide number for the packet that is sent next, 16 bits."""
         return self._next & 0xFFFF
 
-    def sent(self, size: int, now: float, fate: Callable[[bool], None] | None = None) -> None:
-        """That packet is on its way: `size` bytes of RTP. `fate` hears whether it arrived; it may hear of a packet that
-        is merely late as lost."""
+    def sent(self, size: int, now: float, fate: Fate | None = None) -> None:
+        """That packet is on its way: `size` bytes of RTP. `fate` may hear of a packet that is merely late as lost."""
         self._sent[self._next] = now, size + OVERHEAD, fate
         self._next += 1
         if len(self._sent) > _KEPT:
@@ -87,7 +94,7 @@ class Congestion:
         pause = now - self.last_report
         dark = self.reports > 0 and pause > _SILENT_S
         packets: list[tuple[float, float | None, int]] = []
-        fates: list[tuple[Callable[[bool], None], bool]] = []
+        fates: list[tuple[Fate, float | None]] = []
         for sequence, arrived in enumerate(report.arrivals, base):
             if sequence >= self._next:
                 break
@@ -97,10 +104,11 @@ class Congestion:
             if known is None:
                 continue
             sent, size, fate = known
+            moment = None if arrived is None else self._clock(arrived)
             if fate is not None:
-                fates.append((fate, arrived is not None))
+                fates.append((fate, moment))
             if arrived is not None or not dark:  # what an outage swallowed says nothing about the rate
-                packets.append((sent, None if arrived is None else self._clock(arrived), size))
+                packets.append((sent, moment, size))
         self._told = max(self._told, min(base + len(report.arrivals), self._next) - 1)
         self._unwrap(self._told & 0xFFFF)
         if not packets:
@@ -110,11 +118,12 @@ class Congestion:
         self.last_report = now
         if self.estimate is None:
             self.estimate = PathEstimate(min(START, self._ceiling), FLOOR, self._ceiling)
-        self.pacer.set_estimate(self.estimate.on_report(packets, self._rtt, now))
+        rate = self.estimate.on_report(packets, self._rtt, now)
+        self.pacer.set_estimate(rate, queued=self.estimate.queue_s > _QUEUED_S)
         for listener in self.on_estimate:
             listener(now)
-        for fate, arrived_well in fates:
-            fate(arrived_well)
+        for fate, moment in fates:
+            fate(moment)
 
     def silent_s(self, now: float) -> float:
         """How long nothing has been heard of what is sent; 0 before the first report."""

@@ -6,13 +6,14 @@ from typing import Any
 
 from aiortc import rtp
 
-from . import feedback
+from . import feedback, lips
 
 _SMALL_IDS = range(1, 15)
 """Those that fit one-byte headers (RFC 8285 §4.2)."""
 _SHORT = 5
 """Characters of a `mid` that surely fit them in UTF-8."""
-_ONE_BYTE = 0xBEDE
+_ONE_BYTE, _TWO_BYTE = 0xBEDE, 0x1000
+"""Profiles (RFC 8285 §4.2, §4.3)."""
 _TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
 _LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 _MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
@@ -24,17 +25,31 @@ class Headers(rtp.HeaderExtensionsMap):
     def __init__(self) -> None:
         super().__init__()
         self._quick = False
-        self._mid = self._time = self._level = self._number = 0
+        self._mid = self._time = self._level = self._number = self._wait = 0
         self._mid_packed: tuple[str | None, bytes] = (None, b"")
 
     def configure(self, parameters: Any) -> None:
         super().configure(parameters)
         ids = {extension.uri: extension.id for extension in parameters.headerExtensions}
         self._mid, self._time, self._level, self._number = (ids.get(u, 0) for u in (_MID, _TIME, _LEVEL, feedback.URI))
+        self._wait = ids.get(lips.URI, 0)
         self._quick = all(n in _SMALL_IDS for n in (self._mid, self._time, self._level, self._number) if n)
 
     def set(self, values: Any) -> tuple[int, bytes]:
         """The profile of the header extension, and its elements with their padding."""
+        profile, packed = self._set(values)
+        wait: bytes | None = getattr(values, "playout_delay", None)
+        if not self._wait or wait is None:
+            return profile, packed
+        if profile == _TWO_BYTE:
+            element = bytes((self._wait, len(wait))) + wait
+        elif self._wait in _SMALL_IDS:
+            profile, element = _ONE_BYTE, bytes((self._wait << 4 | len(wait) - 1,)) + wait
+        else:
+            return profile, packed
+        return profile, packed + element + bytes(-len(element) & 3)
+
+    def _set(self, values: Any) -> tuple[int, bytes]:
         unusual = values.transmission_offset is not None or values.rtp_stream_id is not None
         if unusual or not self._quick or not 1 <= len(values.mid or "-") <= _SHORT:
             packed: tuple[int, bytes] = super().set(values)

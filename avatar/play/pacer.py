@@ -16,6 +16,10 @@ FIRST_RATE = 8_000_000
 """bit/s until the path is known: the first picture is a burst, as TCP's first ten packets are (RFC 6928)."""
 FACTOR = 2.5
 """Of the estimate: a picture leaves in two fifths of its time, and a key frame is not stretched over a second."""
+DRAIN = 0.5
+"""Of the estimate, while a queue stands on the path: it has to become shorter."""
+REPAIR_COST = 1.7
+"""Repairs leave so much more slowly: they come in crowds, when a queue has overflowed, and would fill it again."""
 BURST_S = 0.01
 """What may leave at once, in seconds of the rate: a timer for each packet would cost more than it does good."""
 
@@ -49,9 +53,9 @@ class Pacer:
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
-    def set_estimate(self, rate: int) -> None:
-        """What the path carries, bit/s."""
-        self.budget.rate = FACTOR * rate
+    def set_estimate(self, rate: int, *, queued: bool = False) -> None:
+        """What the path carries, bit/s, and whether more waits on it than should."""
+        self.budget.rate = (DRAIN if queued else FACTOR) * rate
 
     @property
     def waiting_s(self) -> float:
@@ -66,8 +70,9 @@ class Pacer:
         """Sends a packet of `size` bytes, now or when its turn has come."""
         if self._closed:
             return
-        (self._repairs if repair else self._pictures).append((size, send))
-        self._bytes += size
+        cost = round(size * REPAIR_COST) if repair else size
+        (self._repairs if repair else self._pictures).append((cost, send))
+        self._bytes += cost
         if repair and self._timer is not None:
             self._timer.cancel()
             self._timer = None

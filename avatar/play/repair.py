@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from ..clock import VIDEO_RATE, MediaClock
-from .congestion import Congestion
+from .congestion import Congestion, Fate
 from .sender import HEADER_BYTES, HISTORY_PACKETS, MediaSender
 
 REPAIR_S = 0.5
@@ -61,19 +61,23 @@ class RepairingSender(MediaSender):
             self._send_again(packet, repair=False)
         self._copies_waiting.clear()
 
-    def _fate(self, packet: Any) -> Callable[[bool], None] | None:
+    def _fate(self, packet: Any) -> Fate | None:
         original = packet.sequence_number
         if packet.ssrc != self._ssrc:
             original = int.from_bytes(packet.payload[:2], "big")  # the copy names it (RFC 4588 §4)
         slot = original % HISTORY_PACKETS
         self._abroad[slot] = self._abroad.get(slot, 0) + 1 if packet.ssrc != self._ssrc else 1
-        return functools.partial(self._fated, original)
+        last = packet.ssrc == self._ssrc and packet.marker
+        return functools.partial(self._fated, original, self._due(packet) if last else None)
 
-    def _fated(self, original: int, arrived: bool) -> None:
-        """Repairs a loss as soon as it is known; the receiver's request may get lost as well."""
+    def _fated(self, original: int, completes: float | None, arrived: float | None) -> None:
+        """Repairs a loss as soon as it is known; the receiver's request may get lost as well. `completes`: it is the
+        last packet of a picture of this media time."""
+        if completes is not None:
+            self._path.lips.seen(completes, arrived)
         slot = original % HISTORY_PACKETS
-        self._abroad[slot] = _SAFE if arrived else self._abroad.get(slot, 1) - 1
-        if arrived:
+        self._abroad[slot] = _SAFE if arrived is not None else self._abroad.get(slot, 1) - 1
+        if arrived is not None:
             self._missing.pop(original, None)
         elif self._abroad[slot] == 0:
             self._missing.setdefault(original, time.monotonic())

@@ -15,7 +15,7 @@ import logging
 import random
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from aiortc import rtp
@@ -25,7 +25,7 @@ from aiortc.stats import RTCStatsReport
 
 from ..clock import MediaClock
 from . import codecs, feedback
-from .congestion import Congestion
+from .congestion import Congestion, Fate
 from .headers import Headers
 
 log = logging.getLogger(__name__)
@@ -99,6 +99,8 @@ class MediaSender(RTCRtpSender):
         self.repeat_limit = 0
         """bit/s of retransmissions, once the path is known; 0 before."""
         self._flowing = asyncio.Event()
+        self.playout_delay: bytes | None = None
+        """What the receiver is told about its buffer (`lips`)."""
         self.lag_s = 0.0
         """How much later than planned the newest media left, seconds."""
         self.first_sent: float | None = None
@@ -199,6 +201,7 @@ class MediaSender(RTCRtpSender):
                 payload=payload,
             )
             packet.extensions.mid = self._mid
+            packet.extensions.playout_delay = self.playout_delay
             if level is not None:
                 packet.extensions.audio_level = (False, level)
             self._sequence = (self._sequence + 1) & 0xFFFF
@@ -235,9 +238,15 @@ class MediaSender(RTCRtpSender):
         self.transport.post(data)
         return len(data)
 
-    def _fate(self, packet: Any) -> Callable[[bool], None] | None:
+    def _fate(self, packet: Any) -> Fate | None:
         """What to tell when the other side says whether this packet arrived."""
         return None
+
+    def _due(self, packet: Any) -> float:
+        """Media seconds of the stamp of a packet that is sent about now."""
+        now = self._clock.media_s()
+        behind: int = self._origin + round(now * self.rate) - packet.timestamp
+        return now - (((behind + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)) / self.rate
 
     def _retransmit(self, sequence_number: int) -> None:
         packet = self._history.get(sequence_number % HISTORY_PACKETS)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import Any
 
 from ..clock import AUDIO_RATE, MediaClock
 from ..types import Pcm
 from . import codecs, red
-from .congestion import Congestion
+from .congestion import Congestion, Fate
 from .opus import FEC_LOSS, PACKET_SAMPLES, OpusEncoder, level_dbov
 from .sender import HEADER_BYTES, MediaSender
 from .source import Sound
@@ -102,6 +103,9 @@ class SoundSender(MediaSender):
             copies.insert(0, red.Copy(back * PACKET_SAMPLES, before.data))
         self._before = [sound, *self._before][:COPIES_LOSSY]
         return red.join(copies, sound.data, self._block_type)
+
+    def _fate(self, packet: Any) -> Fate | None:
+        return functools.partial(self._path.lips.heard, self._due(packet))
 
     async def stop(self) -> None:
         await super().stop()

@@ -132,6 +132,11 @@ class PictureSource:
         self._key_wanted = True
         self.last_key = float("-inf")
         """Monotonic seconds at which the newest key frame was ready."""
+        self._before = 0
+        """Slot of the picture before."""
+        self._left_out = 0
+        """Ticks that were held back. The encoder does not hear of them: the next picture would get all their bits, and
+        fill the queue that they were left out for."""
         self.size: tuple[int, int] | None = None
         self.offered = self.encoded = self.key_frames = self.failures = 0
         self.dropped_waiting = self.dropped_late = self.dropped_encoder = self.dropped_paced = 0
@@ -220,10 +225,13 @@ class PictureSource:
         now = time.monotonic()
         if now - self._clock.due(slot) > MAX_LATE_S:
             self.dropped_late += 1
-        elif self._held_back(now):
+            return
+        since, self._before = slot - self._before, slot
+        if self._held_back(now):
             self.dropped_paced += 1
-        else:
-            self._work(slot, i420, VIDEO_TICKS * slot + BIAS_TICKS, self._key_due(now))
+            self._left_out += VIDEO_TICKS * since
+            return
+        self._work(slot, i420, VIDEO_TICKS * slot + BIAS_TICKS, self._key_due(now))
 
     def _held_back(self, now: float) -> bool:
         """Nobody whose network sets the rate can take one more picture: it is left out before it is encoded."""
@@ -235,10 +243,11 @@ class PictureSource:
         picture: a future that is awaited wakes it four times."""
         self._idle.clear()
         loop, era, target = asyncio.get_running_loop(), self._era, self.target
+        told = pts - self._left_out
 
         def work() -> None:
             try:
-                outcome: Encoded | Exception | None = self._encode(i420, pts, key, target)
+                outcome: Encoded | Exception | None = self._encode(i420, told, key, target)
             except Exception as error:  # whatever a codec library throws: the next picture starts afresh
                 outcome = error
             loop.call_soon_threadsafe(self._worked, slot, pts, era, outcome)

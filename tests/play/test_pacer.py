@@ -75,7 +75,7 @@ async def test_a_connection_that_is_gone_does_not_end_the_pacer() -> None:
 
 def test_reports_are_matched_with_what_was_sent() -> None:
     path = Congestion()
-    fates: list[tuple[int, bool]] = []
+    fates: list[tuple[int, float | None]] = []
     for n in range(70_000):
         assert path.number() == n & 0xFFFF
         path.sent(100, n / 1000, lambda arrived, n=n: fates.append((n, arrived)) if n % 1000 < 3 else None)  # type: ignore[misc]
@@ -84,7 +84,9 @@ def test_reports_are_matched_with_what_was_sent() -> None:
             path.take(Feedback(at & 0xFFFF, 0, tuple(None if k == 1 else n / 1000 for k in range(10))), n / 1000 + 0.05)
     assert path.estimate is not None
     assert path.reports == 7000
-    assert fates == [(n, n % 1000 != 1) for n in range(70_000) if n % 1000 < 3]
+    assert [n for n, _ in fates] == [n for n in range(70_000) if n % 1000 < 3]
+    for n, arrived in fates:
+        assert arrived is None if n % 1000 == 1 else arrived == pytest.approx((n - n % 10 + 9) / 1000)
     assert path.estimate.loss == pytest.approx(0.1, abs=0.02)
 
 

@@ -1,0 +1,71 @@
+"""The whole sender where the path becomes narrow or lossy, in simulated time (`virtual`)."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from avatar.types import I420
+
+from .links import Link
+from .virtual import Far, Sender, Time, run
+
+SIDE = 512
+NARROW_S = 6.0
+"""When the path changes."""
+
+
+def moving(slot: int) -> I420:
+    """A picture that keeps an encoder busy: soft shapes that drift, under a little noise."""
+    rng = np.random.default_rng(3)
+    shapes = cv2.resize(rng.integers(0, 255, (20, 20), np.uint8), (2 * SIDE, 2 * SIDE), interpolation=cv2.INTER_CUBIC)
+    at = slot % 100 * 3
+    noise = np.random.default_rng(slot % 7).integers(0, 6, (SIDE, SIDE), np.uint8)
+    picture = np.full((SIDE * 3 // 2, SIDE), 128, np.uint8)
+    picture[:SIDE] = shapes[at : at + SIDE, at // 2 : at // 2 + SIDE] // 2 + noise + 40
+    return picture
+
+
+def shown(link: Link, seconds: float, monkeypatch: pytest.MonkeyPatch) -> tuple[Far, Sender]:
+    async def work(time: Time) -> tuple[Far, Sender]:
+        sender = Sender(time, link, 750)
+        return await sender.show(moving, seconds), sender
+
+    return run(work, monkeypatch)
+
+
+@pytest.mark.parametrize("cap", [350_000, 560_000])
+def test_a_queue_is_emptied_at_once_and_lips_wait_for_their_sound(cap: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Link(rate=lambda now: cap if now > 1000 + NARROW_S else 1e9)
+    far, _ = shown(path, 20, monkeypatch)
+    before = [lag for stamp, lag in far.sounds if stamp < NARROW_S - 0.2]
+    assert max(before) < 0.04
+    assert max(wait for at, wait in far.waits if at < NARROW_S) == 0
+    late = [stamp for stamp, lag in far.sounds if lag > 0.15]
+    assert len(late) * 0.02 < 1.2, "what fills the queue again after it has overflowed?"
+    assert far.frozen(NARROW_S, 20) < 1.5
+    assert 0.8 * cap < far.rate(NARROW_S + 5, 20) < 1.02 * cap
+    settled = [lag for stamp, lag in far.pictures if stamp > NARROW_S + 4]
+    assert len(settled) > 22 * (20 - NARROW_S - 4)
+    assert np.percentile(settled, 95) < 0.2
+    # The receiver has heard sound come 0.3 s late: it will hold it back for some seconds, and so must the pictures.
+    assert 0.1 < np.median([wait for at, wait in far.waits if NARROW_S + 1 < at < NARROW_S + 4]) < 0.35
+
+
+def test_a_path_that_loses_little_is_repaired_before_anybody_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+    far, sender = shown(Link(loss=0.02, seed=4), 25, monkeypatch)
+    lags = np.array([lag for stamp, lag in far.pictures if stamp > 5])
+    assert len(lags) > 0.98 * 25 * 19
+    assert np.mean(lags > np.median(lags) + 0.04) < 0.05
+    assert 0.2 < sender.picture.copy_share < 1
+    assert far.frozen(1, 24) < 0.5
+
+
+def test_a_good_path_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    far, sender = shown(Link(), 12, monkeypatch)
+    assert sender.picture.copies == 0
+    assert sender.picture.retransmitted == 0
+    assert {wait for _, wait in far.waits} == {0.0}
+    assert max(lag for _, lag in far.pictures) < 0.12
+    assert len(far.pictures) >= 25 * 12 - 8
