@@ -110,6 +110,8 @@ class Trial:
     seen: int | None = None
     """Bright pictures that came after it was silent; None with another face than the pattern, and where none was bright
     before: that would be no witness."""
+    seen_ms: list[int] = field(default_factory=list)
+    """Their arrivals after the last audible packet."""
     words_off: int | None = None
     """None where the turn was not interrupted."""
     broken: str = ""
@@ -201,7 +203,8 @@ class Bench:
             if self.face == "pattern":
                 bright = [p.arrived for p in list(person.seen) if p.arrived < again and brightness(p) > BRIGHT]
                 if any(began < at < stop + SEEN_S for at in bright):
-                    result.seen = sum(1 for at in bright if at >= stop + SEEN_S)
+                    result.seen_ms = [round(1000 * (at - stop)) for at in bright if at >= stop + SEEN_S]
+                    result.seen = len(result.seen_ms)
             result.words_off = self._words_off(began, stop, cut[0]["heard_text"])
         result.mouth_ms = await asyncio.to_thread(self._mouth_ms, onset, again)
         await hush(self.url, person)
