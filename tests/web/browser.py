@@ -42,6 +42,10 @@ def chromium_path() -> str:
     raise RuntimeError(f"no browser: install one of {', '.join(CHROMIUM_NAMES)}, or name one in CHROMIUM")
 
 
+READY_S = 180
+"""A neural face on a machine that has other things to do reads its networks for a minute."""
+
+
 class Server:
     """`streaming_server.py` as users start it."""
 
@@ -72,7 +76,7 @@ class Server:
         return int(self.url.rpartition(":")[2])
 
     def _until_ready(self) -> None:
-        end = time.monotonic() + 60
+        end = time.monotonic() + READY_S
         while time.monotonic() < end:
             try:
                 urllib.request.urlopen(f"{self.url}/ready", timeout=5).close()
@@ -130,8 +134,8 @@ def own_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
     def start(*flags: str) -> Server:
         server = Server(tmp_path / f"server{len(started)}", *flags)
+        started.append(server)  # one that never becomes ready is stopped as well
         server.start()
-        started.append(server)
         return server
 
     yield start
