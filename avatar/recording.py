@@ -23,7 +23,8 @@ from .clock import AUDIO_RATE, AUDIO_TIME_BASE, SLOTS_PER_S, VIDEO_RATE, VIDEO_T
 from .errors import AvatarError, Invalid
 from .events import Caption, Event, Interrupted
 from .play import codecs
-from .play.source import Broadcast, PictureSource, Shot, Sound
+from .play.source import Broadcast, PictureSource
+from .play.takers import Shot, Sound
 from .speak.spoken import EMPHASIS
 
 log = logging.getLogger(__name__)

@@ -18,14 +18,11 @@ from .ladder import Ladder, Rung
 from .rate import RateControl
 from .repair import REPAIR_S, RepairingSender
 from .sender import MAX_REPEATS
-from .source import BIAS_TICKS, MAX_LATE_S, PictureSource, Shot
+from .source import BIAS_TICKS, HOLD_S, MAX_LATE_S, PictureSource
+from .takers import Shot
 
 log = logging.getLogger(__name__)
 
-HOLD_S = 0.03
-"""A picture leaves this long after its slot. Browsers play sound some 20 to 40 ms behind their picture, because they
-buffer sound for longer, and correct only what exceeds about 30 ms; holding the picture back centres the difference.
-It also hides how long encoding took."""
 SOUND_RESERVE = 50_000
 """bit/s kept for the sound, headers included."""
 HEADERS = 1.07
@@ -181,10 +178,13 @@ class PictureSender(RepairingSender):
             self.on_rung(self._ladder.rung)
 
     def _plan(self) -> None:
-        """Sets the timer for the next picture; the loop's clock is the monotonic one."""
-        if self._timer is None and self._outbox:
+        """Sends what is due and sets the timer for the next picture; the loop's clock is the monotonic one."""
+        while self._timer is None and self._outbox:
             due = self._clock.due(self._outbox[0].slot) + HOLD_S
-            self._timer = asyncio.get_running_loop().call_at(due, self._leave)
+            if due > time.monotonic():
+                self._timer = asyncio.get_running_loop().call_at(due, self._leave)
+            else:
+                self._send_next()
 
     def _drop(self) -> None:
         """What waits."""
@@ -195,6 +195,9 @@ class PictureSender(RepairingSender):
 
     def _leave(self) -> None:
         self._timer = None
+        self._plan()
+
+    def _send_next(self) -> None:
         shot = self._outbox.popleft()
         if shot.picture.key:
             self._key_sequence = self._sequence
@@ -204,7 +207,6 @@ class PictureSender(RepairingSender):
             self._transmit(shot.picture.payloads, self._stamp(shot.pts))
         self.lag_s = time.monotonic() - self._clock.due(shot.slot) - HOLD_S
         self.sent += 1
-        self._plan()
 
     def _stamp(self, pts: int) -> int:
         """The timestamp to send under. An encoded picture cannot be dropped, later ones refer to it; when encoding took

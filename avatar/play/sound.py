@@ -12,7 +12,7 @@ from . import codecs, red
 from .congestion import Congestion, Fate
 from .opus import FEC_LOSS, PACKET_SAMPLES, OpusEncoder, level_dbov
 from .sender import HEADER_BYTES, MediaSender
-from .source import Sound
+from .takers import Sound
 
 COPIES, COPIES_LOSSY = 1, 3
 """Packets that a redundant one carries once more, and so many when some get lost on a path that is not full: then two

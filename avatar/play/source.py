@@ -12,9 +12,7 @@ import logging
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from statistics import median_low
-from typing import Protocol
 
 import numpy as np
 
@@ -23,6 +21,7 @@ from ..threads import full_pool
 from ..types import I420, Pcm
 from .opus import LOOKAHEAD_SAMPLES, OpusEncoder, level_dbov
 from .rate import START
+from .takers import PictureTaker, Shot, Sound, SoundTaker
 from .video import ENCODERS, Encoded, VideoEncoder
 
 log = logging.getLogger(__name__)
@@ -30,6 +29,10 @@ log = logging.getLogger(__name__)
 BIAS_TICKS = round(LOOKAHEAD_SAMPLES * VIDEO_RATE / AUDIO_RATE)
 """Added to every video timestamp: decoded Opus sounds 6.5 ms after its timestamp, so the picture is dated likewise and
 a recording made by timestamps is exact."""
+HOLD_S = 0.03
+"""A picture leaves this long after its slot. Browsers play sound some 20 to 40 ms behind their picture, because they
+buffer sound for longer, and correct only what exceeds about 30 ms; holding the picture back centres the difference.
+It also hides how long encoding took."""
 MAX_LATE_S = 0.06
 """A picture that has waited longer for its turn is dropped: shown now, it would show lips of the past."""
 KEY_PAUSE_S = 0.5
@@ -49,68 +52,6 @@ def workers() -> ThreadPoolExecutor:
     return full_pool(max(2, os.cpu_count() or 1), "video-encode")
 
 
-@dataclass(frozen=True, slots=True)
-class Shot:
-    """An encoded picture on its way to its takers."""
-
-    slot: int
-    pts: int
-    """90 kHz ticks from the media clock's epoch."""
-    picture: Encoded
-
-
-@dataclass(frozen=True, slots=True)
-class Sound:
-    """An encoded piece of 20 ms of sound."""
-
-    tick: int
-    data: bytes
-    level: int
-    """dBov as RFC 6464 has it, 0 loudest to 127."""
-
-
-class PictureTaker(Protocol):
-    """Who takes encoded pictures. Everything is called on the event loop."""
-
-    @property
-    def taking(self) -> bool:
-        """Pictures have somewhere to go."""
-        ...
-
-    @property
-    def leads(self) -> bool:
-        """The source's rate follows this one's."""
-        ...
-
-    @property
-    def target(self) -> int | None:
-        """bit/s that it can take; None: whatever comes."""
-        ...
-
-    def blocked(self, now: float) -> bool:
-        """One more picture would only make things worse for it."""
-        ...
-
-    def take(self, shot: Shot) -> None: ...
-
-
-class SoundTaker(Protocol):
-    @property
-    def taking(self) -> bool: ...
-
-    @property
-    def lossy(self) -> float:
-        """The share of its packets that get lost."""
-        ...
-
-    @property
-    def dtx(self) -> bool:
-        """It would rather have no packets while nothing is said."""
-        ...
-
-    def take(self, sound: Sound) -> None: ...
-
-
 class PictureSource:
     """One encoder of one codec. The encoder lives while somebody has joined."""
 
@@ -124,6 +65,11 @@ class PictureSource:
         self._idle = asyncio.Event()
         """An encoder takes one picture at a time, and is not freed meanwhile."""
         self._idle.set()
+        self._done: tuple[int | None, int, int, Encoded | Exception | None] | None = None
+        """What the worker has made: slot, pts, era, and the picture."""
+        self._asked = False
+        """It is wanted at once."""
+        self._timer: asyncio.TimerHandle | None = None
         self._closing = 0
         self._era = 0
         """Grows when what is being encoded is not wanted any more."""
@@ -160,6 +106,7 @@ class PictureSource:
         self._waiting = None
         self._era += 1
         self._closing += 1
+        self._collect()
         try:
             await self._idle.wait()
             self._release()
@@ -208,7 +155,7 @@ class PictureSource:
         while not self._idle.is_set():
             await self._idle.wait()
         if self._encoder is None and not self._closing:
-            self._work(None, grey, 0, True)
+            self._work(None, grey, 0, True, None)
             await self._idle.wait()
             self._encode_s = 0.0
 
@@ -231,30 +178,45 @@ class PictureSource:
             self.dropped_paced += 1
             self._left_out += VIDEO_TICKS * since
             return
-        self._work(slot, i420, VIDEO_TICKS * slot + BIAS_TICKS, self._key_due(now))
+        leaves = min(now, self._clock.due(slot)) + HOLD_S
+        self._work(slot, i420, VIDEO_TICKS * slot + BIAS_TICKS, self._key_due(now), leaves)
 
     def _held_back(self, now: float) -> bool:
         """Nobody whose network sets the rate can take one more picture: it is left out before it is encoded."""
         leading = [taker for taker in self._takers if taker.taking and taker.leads]
         return bool(leading) and all(taker.blocked(now) for taker in leading)
 
-    def _work(self, slot: int | None, i420: I420, pts: int, key: bool) -> None:
-        """Encodes in a worker thread; `_worked` is called when it is done. One call back into the loop for each
-        picture: a future that is awaited wakes it four times."""
+    def _work(self, slot: int | None, i420: I420, pts: int, key: bool, wanted: float | None) -> None:
+        """Encodes in a worker thread. What comes of it is collected at monotonic time `wanted`, when it is to leave, or
+        as soon as it is there: a loop that is woken from its sleep, its caches cold, pays more for that than for what
+        it then does."""
         self._idle.clear()
+        self._done, self._asked = None, wanted is None
         loop, era, target = asyncio.get_running_loop(), self._era, self.target
         told = pts - self._left_out
+        if wanted is not None:
+            self._timer = loop.call_at(wanted, self._collect)
 
         def work() -> None:
             try:
                 outcome: Encoded | Exception | None = self._encode(i420, told, key, target)
             except Exception as error:  # whatever a codec library throws: the next picture starts afresh
                 outcome = error
-            loop.call_soon_threadsafe(self._worked, slot, pts, era, outcome)
+            self._done = slot, pts, era, outcome
+            if self._asked:  # read after `_done` is set, as `_collect` does it the other way round
+                loop.call_soon_threadsafe(self._collect)
 
         workers().submit(work)
 
-    def _worked(self, slot: int | None, pts: int, era: int, outcome: Encoded | Exception | None) -> None:
+    def _collect(self) -> None:
+        """What the worker has made; where it has not yet, it calls."""
+        self._asked = True
+        if self._done is None:
+            return
+        (slot, pts, era, outcome), self._done = self._done, None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self._idle.set()
         if isinstance(outcome, Exception):
             self._failed(outcome)
