@@ -35,9 +35,9 @@ _LEAST_S = 0.02
 """A packet's length."""
 _HISTORY_S = 2.0
 """Delays are counted from the fastest packet in this time."""
-_SLACK_S, _SLACK = 0.06, 0.5
+_SLACK_S, _SLACK = 0.07, 0.5
 """A buffer that holds so much more than it aims at, or such a share of that, is let be; observed."""
-_FALL = 0.035
+_FALL = 0.03
 """Seconds a second, by which what is beyond becomes less; observed. Sound is played hardly faster than spoken,"""
 _FULL = 4
 """unless the buffer holds so many times what it aims at."""
