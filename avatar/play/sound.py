@@ -19,7 +19,7 @@ COPIES, COPIES_LOSSY = 1, 3
 or three in a row do as well."""
 WARY_S = 30.0
 """So long after a loss the path counts as lossy for that."""
-COPIED_FEC_LOSS = 0.15
+COPIED_FEC_LOSS = 0.3
 """Share of lost packets from which on copies are not enough and Opus adds its coarse ones: those are paid with the
 quality of all of the sound, which word recognisers hear."""
 
