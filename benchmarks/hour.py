@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -196,15 +197,20 @@ async def minutes(server: Served, count: int) -> AsyncIterator[Minute]:
                 yield await minute(number, server, api, ear, speech)
 
 
+def known(figures: Iterable[float]) -> list[float]:
+    """Those that could be measured."""
+    return [figure for figure in figures if not math.isnan(figure)]
+
+
 def judged(rows: list[Minute]) -> dict[str, Any]:
     """What the benchmark promises, of at least two minutes."""
     warm = rows[WARM:] if len(rows) > WARM + 1 else rows
     span = min(SPAN, max(1, len(warm) // 2))
     first, last = warm[:span], warm[-span:]
-    offsets = [row.offset_p50_ms for row in rows]
+    offsets = known(row.offset_p50_ms for row in rows)
 
     def moved(name: str) -> float:
-        middles = [statistics.median(getattr(row, name) for row in part) for part in (first, last)]
+        middles = [statistics.median(known(getattr(row, name) for row in part)) for part in (first, last)]
         return float(middles[1] - middles[0])
 
     return {
@@ -212,7 +218,7 @@ def judged(rows: list[Minute]) -> dict[str, Any]:
         "drift_ms": abs(moved("offset_p50_ms")),
         "arrival_drift_ms": abs(moved("arrival_p50_ms")),
         "offset_p50_range_ms": max(offsets) - min(offsets),
-        "offset_p95_ms": max(row.offset_p95_ms for row in rows),
+        "offset_p95_ms": max(known(row.offset_p95_ms for row in rows)),
         "memory_grown_mb": moved("rss_mb"),
         "workers_grown_mb": moved("workers_mb"),
         "tasks_grown": moved("tasks"),

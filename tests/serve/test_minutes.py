@@ -38,10 +38,12 @@ def row(number: int, **figures: float) -> Minute:
 
 def test_what_creeps_for_an_hour_is_found() -> None:
     still = [row(n, rss_mb=250 + 30 * min(n, 5) / 5 + n % 2, offset_p50_ms=(n % 3) - 1) for n in range(1, 61)]
+    still[2] = row(3, rss_mb=268, offset_p50_ms=math.nan, offset_p95_ms=math.nan)  # too little was said
     found = judged(still)
     assert found["minutes"] == 60
     assert abs(found["memory_grown_mb"]) <= 1  # what it took in the first minutes does not count
     assert found["drift_ms"] <= 1
+    assert found["offset_p50_range_ms"] == 2
     creeping = [
         row(n, rss_mb=250 + n, offset_p50_ms=0.2 * n, tasks=30 + (n > 40), late_at_the_server=n == 7)
         for n in range(1, 61)
