@@ -11,9 +11,12 @@ from dataclasses import replace
 from .draft import Draft, Reply
 from .errors import AvatarError, EngineError
 from .events import Event, ReplyEnded, ReplyText
-from .phrases import APOLOGY, BROKEN_OFF, ONE_MOMENT, SLOW_S, phrase
+from .phrases import APOLOGY, BROKEN_OFF, ENOUGH, ONE_MOMENT, SLOW_S, phrase
 from .speak.clauses import ClauseSplitter
+from .think.wire import TOO_LONG
 from .types import Clause, Turn
+
+SENTENCE_ENDS = ".!?…。！？"
 
 
 async def answer(
@@ -45,15 +48,27 @@ async def answer(
                 yield numbered(clause)
                 clause = await anext(clauses, None)
     except EngineError as error:
-        trouble(error)
         begun = bool(turn.reply_text.strip())
-        turn.notes += ("broken_off" if begun else "no_reply",)
-        rest = (" " if begun else "") + phrase(BROKEN_OFF if begun else APOLOGY, language, turn.user_text)
+        if error.code == TOO_LONG:
+            note, words = "too_long", ENOUGH
+        else:
+            trouble(error)
+            note, words = ("broken_off", BROKEN_OFF) if begun else ("no_reply", APOLOGY)
+        turn.notes += (note,)
+        rest = _after(turn.reply_text) + phrase(words, language, turn.user_text)
         turn.reply_text += rest
         tell(ReplyText(turn.id, rest))
         for clause in reply.rest(rest):
             yield numbered(clause)
     tell(ReplyEnded(turn.id))
+
+
+def _after(text: str) -> str:
+    """What stands between an answer that ended too soon and the next sentence."""
+    end = text.rstrip()[-1:]
+    if not end or end in SENTENCE_ENDS:
+        return "" if not end or text[-1].isspace() or not end.isascii() else " "
+    return "… "
 
 
 async def read(turn: Turn, text: str, language: str) -> AsyncIterator[Clause]:

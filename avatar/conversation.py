@@ -63,8 +63,8 @@ class Conversation:
             if request.kind == "recast":
                 await self._recast()
                 continue
-            self._request = request
-            self._task = asyncio.create_task(self._take(request), name=f"turn {request.turn_id}")
+            turn = self._begin(request)  # at once: whoever interrupts before the task has run means this turn
+            self._task = asyncio.create_task(self._take(request, turn), name=f"turn {turn.id}")
             try:
                 await asyncio.wait([self._task])
             finally:
@@ -198,13 +198,16 @@ class Conversation:
 
     # -- one turn --------------------------------------------------------------------------------------------------
 
-    async def _take(self, request: Request) -> None:
-        session = self._session
+    def _begin(self, request: Request) -> Turn:
         turn = Turn(id=request.turn_id, began=request.began, kind=request.kind)
         turn.engines = {"face": self._engines.face.choice.name}
-        self._turn = turn
-        session.playout.begin(turn.id)
-        session.enter("thinking")
+        self._request, self._turn = request, turn
+        self._session.playout.begin(turn.id)
+        self._session.enter("thinking")
+        return turn
+
+    async def _take(self, request: Request, turn: Turn) -> None:
+        session = self._session
         if session.stage is None:
             return
         await self._recast()
@@ -230,7 +233,7 @@ class Conversation:
                 self._ledger.enter(used=reply.tokens)
         heard = session.playout.heard()
         turn.heard_text = heard.text
-        self._remember(turn, turn.reply_text if heard.complete else heard.text)
+        self._remember(turn, turn.reply_text if heard.complete and not turn.unsaid else heard.text)
         if heard.seconds:
             session.outbox(AvatarSpeech(turn.id, speaking=False))
         self._turn = None
@@ -331,11 +334,15 @@ class Conversation:
         def at(stage: str) -> None:
             mark(turn, stage, time.monotonic())
 
+        def unsaid() -> None:
+            turn.unsaid = True
+
         return Marks(
             clause=lambda clause: at("first_clause"),
             sound=lambda: at("tts_first_audio"),
             frame=lambda: at("face_first_frame"),
             failed=lambda error: self._trouble(turn, error),
+            unsaid=unsaid,
             recalled=lambda: self._cached(turn, "face"),
         )
 

@@ -38,6 +38,7 @@ class _Doubt:
     """A voice over a turn of the avatar's."""
 
     turn_id: str
+    """Empty where it may not be interrupted: then only what is said is in doubt."""
     onset: float
     """Monotonic seconds."""
     judge: BargeIn
@@ -115,7 +116,9 @@ class Listener:
         match event:
             case SpeechStarted(at, chunk):
                 self._onset = self._moment(at)
-                held = session.hold() if session.tunables.interruptible else None
+                over = session.turn_id
+                if over is not None:  # a turn that may not be interrupted is not the one in question
+                    over = session.hold() if session.tunables.interruptible else ""
                 session.user_spoke(True)
                 session.outbox(UserSpeech(True))
                 self._turn_id = new_id()
@@ -123,10 +126,10 @@ class Listener:
                     self._heard = Recognition(self._engines.stt.open(session.tunables.language))
                 except AvatarError as error:  # the next utterance may fare better
                     session.outbox(Notice(error.message))
-                if held is not None:
+                if over is not None:
                     rough = getattr(self._engines.stt, "rough", False)
                     judge = BargeIn(at / EAR_RATE, partials=self._partials, rough=rough)
-                    self._doubt = _Doubt(held, self._onset, judge, self._heard)
+                    self._doubt = _Doubt(over, self._onset, judge, self._heard)
                     self._doubts.append(self._doubt)
                 await self._feed(chunk)
             case SpeechContinued(chunk):

@@ -17,6 +17,11 @@ BROKEN_OFF = {
     "ja": "すみません、話が途切れてしまいました。",
 }
 """It fails in the middle of its answer."""
+ENOUGH = {
+    "en": "I will stop here. Ask me to go on if you like.",
+    "ja": "長くなるので、ここまでにします。続きが必要なら言ってください。",
+}
+"""Its answer was cut where it became too long."""
 ONE_MOMENT = {
     "en": "One moment, please.",
     "ja": "少々お待ちください。",
@@ -33,7 +38,7 @@ SLOW_S = 5.0
 SURELY_SPEECH_S = 0.7
 """Speech that is longer than this had words in it."""
 
-ALL = (APOLOGY, BROKEN_OFF, ONE_MOMENT, NOT_UNDERSTOOD)
+ALL = (APOLOGY, BROKEN_OFF, ENOUGH, ONE_MOMENT, NOT_UNDERSTOOD)
 
 
 def phrase(phrases: dict[str, str], language: str, beside: str = "") -> str:

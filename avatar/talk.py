@@ -40,6 +40,8 @@ class Marks:
     """The face has made its first slice."""
     failed: Callable[[EngineError], None]
     """The voice or the face failed on a clause; the turn goes on."""
+    unsaid: Callable[[], None] = lambda: None
+    """The voice left out a clause, or the rest of one."""
     recalled: Callable[[], None] = lambda: None
     """The face moves as it did before."""
 
@@ -149,6 +151,7 @@ class _Show:
         if failure:
             log.warning("no voice for a clause: %s", failure[0].message)
             self.marks.failed(failure[0])
+            self.marks.unsaid()
         return self.playout.current(take)
 
     async def _sound(self, number: int, begin: int, failure: list[EngineError]) -> AsyncIterator[AudioChunk]:

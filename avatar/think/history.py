@@ -7,8 +7,12 @@ that keeps the prefix of its last prompt (llama.cpp, vLLM, Ollama) has only the 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from typing import TypeVar
 
 from ..types import Message
+
+T = TypeVar("T")
 
 MAX_CHARS = 12_000
 """About 3,000 tokens of English or 9,000 of Japanese: twenty minutes of talk, and it fits an 8k context."""
@@ -59,7 +63,8 @@ class History:
 
     Trimming: when the texts pass `max_chars` or the turns `max_turns`, whole turns (a user's message and the answer)
     go from the front until half of the limit is left. Half, not just enough: otherwise every further turn would
-    trim again and no prefix would ever be the same twice. The newest turn is never trimmed.
+    trim again and no prefix would ever be the same twice. Of the newest turn only what the avatar said first is
+    trimmed, where it has been made to say much after it; likewise of what it said before the first turn.
     """
 
     def __init__(
@@ -108,6 +113,7 @@ class History:
             self._trim()
         else:
             self._opening.append(text)
+            _shorten(self._opening, len, self._max_chars)
 
     def replace_last_assistant(self, heard: str) -> None:
         """The avatar was interrupted: of the last thing that it said only `heard` sounded. Nothing heard leaves
@@ -146,6 +152,19 @@ class History:
             len(self._turns) > self._max_turns // 2 or self._chars() > self._max_chars // 2
         ):
             del self._turns[0]
+        user, *said = self._turns[0]
+        if len(self._turns) == 1:
+            _shorten(said, lambda message: len(message.text), self._max_chars)
+            self._turns[0] = [user, *said]
 
     def _chars(self) -> int:
         return sum(len(message.text) for turn in self._turns for message in turn)
+
+
+def _shorten(said: list[T], length: Callable[[T], int], most: int) -> None:
+    """Drops the oldest until half of `most` characters is left, where there are more; never the newest."""
+    left = sum(map(length, said))
+    if left <= most:
+        return
+    while len(said) > 1 and left > most // 2:
+        left -= length(said.pop(0))

@@ -22,7 +22,7 @@ from ..types import Choice, Message
 from .history import system_prompt
 from .reasoning import ReasoningFilter
 from .sse import Event, EventParser, Overlong
-from .wire import Piece, error_text, is_too_long, newer_half, one_line, read_chunk, reason, retry_after
+from .wire import TOO_LONG, Piece, error_text, is_too_long, newer_half, one_line, read_chunk, reason, retry_after
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ CHARS_PER_TOKEN = 12
 MAX_BODY = 1_000_000
 """Bytes of an answer that is not a stream."""
 DRAIN_S = 0.5
-"""The end of a stream comes with `[DONE]` or never."""
+"""The end of a stream comes with `[DONE]` or never, and `[DONE]` with the last piece or never."""
 _NEW_LIMIT = "max_completion_tokens"
 """OpenAI's newer name of `max_tokens`, which its newer models insist on."""
 _SLOW = "has not begun to answer: it may still be loading its model."
@@ -133,19 +133,26 @@ class OpenAIChat:
                 break
 
     async def reply(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str, None]:
-        """Streams the reply without its thinking. Raises `EngineError`; what was said before it stands."""
+        """Streams the reply without its thinking. Raises `EngineError`; what was said before it stands. One that is
+        longer than `max_tokens` ends there, with the code `TOO_LONG`."""
         spoken = ReasoningFilter()
-        said, thought = False, False
+        said = thought = cut_short = False
         left = max_tokens * CHARS_PER_TOKEN
+        clock = asyncio.get_running_loop().time
+        late = clock() + self._timeouts.first_token_s
         async with aclosing(self._stream(list(messages), max_tokens)) as stream:
             async for piece in stream:
                 thought |= piece.thinking
+                cut_short |= piece.cut_short
                 if text := spoken.feed(piece.text[:left]):
                     said = True
                     yield text
+                elif not said and clock() > late:
+                    break
                 left -= max(1, len(piece.text))
                 if left <= 0:
                     log.warning("%s does not honour %s; its reply was ended", self._label, self._limit_name)
+                    cut_short = True
                     break
         if text := spoken.finish():
             said = True
@@ -154,6 +161,8 @@ class OpenAIChat:
             raise self._failed("spent its whole answer on thinking: choose a model that answers at once.")
         if not said:
             raise self._failed("answered with nothing.")
+        if cut_short:
+            raise self._failed(f"had more to say than {max_tokens} tokens.", TOO_LONG)
 
     async def _stream(self, messages: list[Message], max_tokens: int) -> AsyncGenerator[Piece, None]:
         """The raw reply. Adapts the request to what the server refuses, before anything has been said."""
@@ -239,15 +248,18 @@ class OpenAIChat:
                         return
                     piece = self._read(event)
                     finished |= piece.ended
-                    if piece.text or piece.thinking:
+                    if piece.text or piece.thinking or piece.ended:
                         yield piece
-                        deadline = clock() + self._timeouts.next_token_s
+                        deadline = clock() + (DRAIN_S if finished else self._timeouts.next_token_s)
         except TimeoutError as error:
+            if finished:  # all was said: a server that says nothing more is not waited for
+                return
             raise self._failed("stopped sending before its answer was complete.", "llm_timeout") from error
         except Overlong as error:
             raise self._failed(f"sent a stream that is not a chat: {error}.") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise self._failed(_CUT, "llm_cut") from error
+            if not finished:
+                raise self._failed(_CUT, "llm_cut") from error
         if not finished:
             raise self._failed(_CUT, "llm_cut")
 

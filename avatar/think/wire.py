@@ -12,6 +12,9 @@ from typing import Any
 
 from ..types import Message
 
+TOO_LONG = "llm_too_long"
+"""Code of the error that ends a reply which was cut because of its length."""
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -21,7 +24,9 @@ class Piece:
     thinking: bool = False
     """It stands for reasoning that the server keeps apart from the answer."""
     ended: bool = False
-    """The server says that the reply is complete."""
+    """The server says that there is no more."""
+    cut_short: bool = False
+    """It ended because it had become as long as was asked for, and not by itself."""
 
 
 def one_line(text: object, limit: int = 200) -> str:
@@ -53,12 +58,13 @@ def read_chunk(chunk: Any) -> Piece:
     choices = chunk.get("choices") if isinstance(chunk, Mapping) else None
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
         return Piece()  # usage and timings come without choices
-    ended = bool(choices[0].get("finish_reason"))
+    why = choices[0].get("finish_reason")
+    ended, cut_short = bool(why), why == "length"
     delta = choices[0].get("delta") or choices[0].get("message")
     if not isinstance(delta, Mapping):
-        return Piece(ended=ended)
+        return Piece(ended=ended, cut_short=cut_short)
     text = _content(delta.get("content")) or _content(delta.get("refusal"))
-    return Piece(text, bool(delta.get("reasoning_content") or delta.get("reasoning")), ended)
+    return Piece(text, bool(delta.get("reasoning_content") or delta.get("reasoning")), ended, cut_short)
 
 
 def _content(content: Any) -> str:

@@ -73,6 +73,20 @@ async def test_a_false_alarm_loses_no_word(tmp_path: Path, scribe: tuple[Scribe,
             assert call.types().count("bot-tts-text") == 1, "the rest of a clause is no new text"
 
 
+async def test_listening_sounds_ask_for_nothing_where_nobody_may_interrupt(
+    tmp_path: Path, scribe: tuple[Scribe, str]
+) -> None:
+    async with serving(data_dir=tmp_path, stt=scribe[1]) as service:
+        await service.ready()
+        async with service.call(ClientPeer(microphone=True), interruptible=False) as call:
+            scribe[0].text = "Uh-huh."
+            turns = await interjected(service, call, COUNT)
+            assert [turn["heard_text"] for turn in turns] == [COUNT] and not call.ours("held")
+            await service.ask("POST", f"/sessions/{call.id}/say", json={"text": "Goodbye."})
+            turns = await call.until(lambda: call.ours("turn")[1:])
+            assert len(turns) == 1 and turns[0]["kind"] == "say", "nobody answers it"
+
+
 async def test_words_end_the_turn_and_are_answered(tmp_path: Path, scribe: tuple[Scribe, str]) -> None:
     async with serving(data_dir=tmp_path, stt=scribe[1]) as service:
         await service.ready()

@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
 from avatar.errors import EngineError
-from avatar.phrases import APOLOGY, BROKEN_OFF, NOT_UNDERSTOOD, ONE_MOMENT
+from avatar.phrases import APOLOGY, BROKEN_OFF, ENOUGH, NOT_UNDERSTOOD, ONE_MOMENT
 from avatar.play.receive import ClientPeer
 from avatar.types import AudioChunk, Clause
 from tests.hear.sounds import clip
@@ -45,6 +45,7 @@ class Mind:
     def __init__(self) -> None:
         self.behave: Handler = well
         self.asked = 0
+        self.prompt: list[dict[str, str]] = []
         self.app = web.Application()
         self.app.add_routes([web.get("/v1/models", self.models), web.post("/v1/chat/completions", self.chat)])
 
@@ -52,7 +53,7 @@ class Mind:
         return web.json_response({"data": [{"id": "m"}]})
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
-        await request.read()
+        self.prompt = (await request.json())["messages"]
         self.asked += 1
         return await self.behave(request)
 
@@ -163,14 +164,15 @@ async def test_endless_output_ends(tmp_path: Path, mind: tuple[Mind, str], monke
         async with service.call() as call:
             mind[0].behave = endless
             turn = await ask(call, "Talk.")
-            assert 0 < len(turn["reply_text"]) < 200 and turn["heard_text"]
+            assert 0 < len(turn["reply_text"]) < 200 and turn["heard_text"].endswith(ENOUGH["en"])
+            assert turn["notes"] == ["too_long"] and not turn["error"]
             await recovers(call, mind[0])
 
 
 async def test_a_voice_that_fails_on_one_clause_costs_that_clause(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, mind: tuple[Mind, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with serving(data_dir=tmp_path) as service:
+    async with serving(data_dir=tmp_path, llm=mind[1]) as service:
         await service.ready()
         voice = service.state.engines.tts
         original = voice.speak
@@ -184,11 +186,15 @@ async def test_a_voice_that_fails_on_one_clause_costs_that_clause(
         monkeypatch.setattr(voice, "speak", moody)
         async with service.call() as call:
             text = "This is the very first sentence of it. This is the second one of them. And here is the third one."
-            await service.ask("POST", f"/sessions/{call.id}/say", json={"text": text})
-            turn = (await call.until(lambda: call.ours("turn")))[0]
+            mind[0].behave = lambda request: stream(request, text)
+            turn = await ask(call, "Tell me.")
             assert turn["error"] == "The voice choked."
             assert (
                 "first" in turn["heard_text"] and "third" in turn["heard_text"] and "second" not in turn["heard_text"]
+            )
+            await recovers(call, mind[0])
+            assert mind[0].prompt[-2] == {"role": "assistant", "content": turn["heard_text"]}, (
+                "what was not heard was not said"
             )
 
 

@@ -291,3 +291,18 @@ async def test_a_session_that_wastes_too_much_stops_drafting() -> None:
     assert WASTE_ALLOWANCE < ledger.wasted <= WASTE_ALLOWANCE + DRAFT_TOKENS
     ledger.used = 1000
     assert ledger.allows
+
+
+@pytest.mark.parametrize("count", range(4))
+async def test_a_turn_can_be_interrupted_before_it_has_taken_a_step(count: int) -> None:
+    house = House(1)
+    running = asyncio.create_task(house.conversation.run())
+    await steps(3)
+    house.inbox.put_nowait(Request("say", house.now, text="Never mind this."))
+    await steps(count)
+    if house.inbox.empty():
+        assert house.conversation.interrupt(house.now) is not None
+        await steps(50)
+        assert not house.spoken and not house.conversation.busy
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)

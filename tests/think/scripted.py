@@ -15,6 +15,7 @@ from yarl import URL
 
 from avatar.errors import EngineError
 from avatar.think.openai_chat import OpenAIChat, Timeouts
+from avatar.think.wire import TOO_LONG
 from avatar.types import Choice, Message
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -39,7 +40,19 @@ async def engine(
 
 async def spoken(chat: OpenAIChat, messages: list[Message] | None = None, max_tokens: int = 50) -> list[str]:
     async with aclosing(chat.reply(messages or ASK, max_tokens=max_tokens)) as stream:
-        return [piece async for piece in stream]
+        return await until_long(stream)
+
+
+async def until_long(stream: AsyncIterator[str]) -> list[str]:
+    """A reply that may be cut because of its length."""
+    got = []
+    try:
+        async for piece in stream:
+            got.append(piece)
+    except EngineError as error:
+        if error.code != TOO_LONG:
+            raise
+    return got
 
 
 async def refused(chat: OpenAIChat) -> EngineError:
@@ -54,6 +67,7 @@ def delta(text: str, **more: Any) -> bytes:
 
 
 FINISH = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+FINISH_LENGTH = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"length"}]}\n\n'
 DONE = b"data: [DONE]\n\n"
 
 

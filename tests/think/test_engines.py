@@ -21,6 +21,7 @@ from avatar.seams import LLM
 from avatar.think.engines import choose_llm
 from avatar.think.history import History
 from avatar.think.responder import Responder
+from tests.think.scripted import until_long
 
 
 def ask(text: str = "Hello") -> list[Any]:
@@ -30,7 +31,7 @@ def ask(text: str = "Hello") -> list[Any]:
 
 
 async def spoken(engine: LLM, max_tokens: int) -> list[str]:
-    return [piece async for piece in engine.reply(ask(), max_tokens=max_tokens)]
+    return await until_long(engine.reply(ask(), max_tokens=max_tokens))
 
 
 @asynccontextmanager

@@ -111,6 +111,21 @@ def test_the_bounds_hold_and_the_newest_turn_stays(turns: list[tuple[str, str]])
             assert spoken[-1].text.endswith(user.strip())
 
 
+def test_an_avatar_that_is_only_made_to_speak_fills_no_prompt() -> None:
+    history = History(None, max_chars=200, max_turns=6)
+    for number in range(50):
+        history.add_assistant(f"Announcement {number} to everybody in the house.")
+    assert len(history.messages()[0].text) < len(system_prompt(None)) + 300
+    assert "Announcement 49 " in history.messages()[0].text
+    history.add_user("Thank you.")
+    for number in range(50):
+        history.add_assistant(f"Announcement {number} to everybody in the house.")
+    user, said = history.messages()[1:]
+    assert user.text == "Thank you." and len(said.text) <= 210 and "Announcement 49 " in said.text
+    history.add_user("And now?")
+    assert [message.role for message in history.messages()] == ["system", "user", "assistant", "user"]
+
+
 def test_between_trims_the_history_only_grows_and_trims_are_rare() -> None:
     history = History(None, max_chars=10_000, max_turns=8)
     trims = 0

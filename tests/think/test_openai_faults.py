@@ -10,8 +10,21 @@ from aiohttp import web
 
 from avatar.errors import EngineError
 from avatar.think.openai_chat import OpenAIChat
+from avatar.think.wire import TOO_LONG
 from avatar.types import Choice
-from tests.think.scripted import ASK, DONE, FINISH, SHORT, answers, delta, engine, refused, spoken, streams
+from tests.think.scripted import (
+    ASK,
+    DONE,
+    FINISH,
+    FINISH_LENGTH,
+    SHORT,
+    answers,
+    delta,
+    engine,
+    refused,
+    spoken,
+    streams,
+)
 
 
 @pytest.mark.parametrize("chunk", [delta("", reasoning_content="hm"), delta("<think>hm")])
@@ -130,6 +143,36 @@ async def test_endless_output_is_ended() -> None:
 
     async with engine(handler) as chat:
         assert 0 < len("".join(await spoken(chat, max_tokens=10))) <= 10 * 12
+
+
+@pytest.mark.parametrize("chunks", [(delta("Once upon a"), FINISH_LENGTH, DONE), (delta("Once upon a" * 200),)])
+async def test_a_reply_that_is_too_long_says_that_it_was_cut(chunks: tuple[bytes, ...]) -> None:
+    async with engine(streams(*chunks)) as chat:
+        with pytest.raises(EngineError, match="50 tokens") as caught:
+            async for piece in chat.reply(ASK, max_tokens=50):
+                assert "Once" in piece
+    assert caught.value.code == TOO_LONG
+
+
+@pytest.mark.parametrize("end", [FINISH, FINISH + DONE])
+async def test_a_server_that_keeps_the_line_open_after_its_answer_is_not_waited_for(end: bytes) -> None:
+    waits = asyncio.Event()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(delta("Hi.") + end)
+        await waits.wait()
+        return response
+
+    async with engine(handler) as chat:
+        assert await spoken(chat) == ["Hi."], "it does not become an error either"
+        waits.set()
+
+
+async def test_thinking_is_waited_for_as_long_as_silence() -> None:
+    async with engine(streams(*[delta("", reasoning="hm ")] * 600, gap_s=0.05), timeouts=SHORT) as chat:
+        assert "thinking" in (await refused(chat)).message
 
 
 async def test_endless_thinking_is_ended() -> None:
