@@ -79,11 +79,14 @@ async def test_a_checkpoint_becomes_a_face_that_talks(
     # Every tunable that can be changed in a session, and then another turn with all of them.
     session, table = seen["sessionId"], server.get("/config")["tunables"]
     for name, spec in table.items():
-        if spec["live"] == "no":
+        if not spec["live"]:
             continue
         value = another(name, spec, server)
         answer = await visit.page.request.patch(f"{server.url}/sessions/{session}", data={name: value})
-        assert answer.status == 200 and (await answer.json())[name] == value, await answer.text()
+        assert answer.status == 200, await answer.text()
+        effective = (await answer.json())["session"]
+        # A machine that is too slow asks for fewer pictures than it is allowed.
+        assert effective[name] == value or (name == "fps" and effective[name] < value), effective
     across = 2 * round(server.portrait_width() * NEW["frame_scale"] / 2)
     await visit.until(lambda s: s["stats"]["video"]["width"] == across, "pictures of the new size")
     await visit.type("Hello again")
