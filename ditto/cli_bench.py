@@ -41,16 +41,17 @@ def say(text: str) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    named = bool(args.cfg_pkl and args.data_root)
+    if not named and (args.cfg_pkl or args.data_root or args.sessions):
+        raise DittoError("A checkpoint is named by both of --cfg_pkl FILE and --data_root DIR.")
     counted()
     opened = made = None
-    if args.cfg_pkl and args.data_root:
+    if named:
         from .checkpoints import open_checkpoint
         from .load import networks
 
         opened = open_checkpoint(args.cfg_pkl, args.data_root)
         made = networks(opened, args.device, args.backend, args.engines)
-    elif args.cfg_pkl or args.data_root or args.sessions:
-        raise DittoError("A checkpoint is named by both of --cfg_pkl FILE and --data_root DIR.")
     delays(args, made)
     if made is None:
         say("Rendering is measured where a checkpoint is named: --cfg_pkl FILE --data_root DIR")

@@ -85,7 +85,7 @@ def test_a_session_that_listens_costs_next_to_nothing(engine: Engine, frames: in
     """Warps and decodes of a minute: 1,500 for who speaks; for who listens the loop once, and then none at all."""
     rig = engine.rig([np.roll(portrait(), k, axis=1) for k in range(frames)])
     drawn = []
-    for seed in (1, 2, 3):
+    for seed in (1, 2):
         p = engine.perform(rig, seed, scale=0.1)
         for _ in range(2):
             before = renderer(engine).rendered
@@ -93,7 +93,7 @@ def test_a_session_that_listens_costs_next_to_nothing(engine: Engine, frames: in
             drawn.append(renderer(engine).rendered - before)
             assert all(picture.i420 is not None for picture in seen)
     assert 240 <= drawn[0] < 360
-    assert sum(drawn[2:]) < 0.03 * 1500 * 4, "pictures of blinks that the first session did not have"
+    assert sum(drawn[1:]) < 0.03 * 1500 * 3, "pictures of blinks that the first session did not have"
 
 
 def test_an_idle_picture_of_the_cache_is_what_would_be_drawn(engine: Engine) -> None:
