@@ -306,3 +306,38 @@ async def test_a_turn_can_be_interrupted_before_it_has_taken_a_step(count: int) 
         assert not house.spoken and not house.conversation.busy
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_the_history_has_what_was_heard_and_nothing_of_a_line_that_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    house = House(5)
+    conversation, history = house.conversation, house.conversation._history
+    monkeypatch.setattr(playout_module.time, "monotonic", lambda: house.now)
+    monkeypatch.setattr(playout_module, "_sleep_until", house.sleep_until)
+
+    async def say(text: str) -> None:
+        words = Words(house.rng)
+        words.said.append(text)
+        house.inbox.put_nowait(Request("user", house.now, heard=Recognition(words)))
+
+    running = [asyncio.create_task(house.playout.run()), asyncio.create_task(conversation.run())]
+    await say("first")
+    while not house.playout.heard().seconds:
+        await steps(1)
+    event = conversation.interrupt(house.now)
+    assert event is not None and event.heard_text
+    assert history.messages()[-1] == Message("assistant", event.heard_text)
+    before = history.messages()
+    await say("second")
+    while history.messages() == before:
+        await steps(1)
+    assert not house.playout.heard().seconds, "it is not heard yet"
+    said = conversation.supersede(house.now)
+    assert said is not None and (await said.text()).startswith("SECOND")
+    assert history.messages() == before, "what was not the whole line is no line"
+    await said.close()
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+    await conversation.close()
