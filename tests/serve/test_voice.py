@@ -58,6 +58,7 @@ async def test_a_spoken_line_is_transcribed_answered_and_recorded(tmp_path: Path
             assert turn["engines"]["stt"] and turn["reply_text"] == turn["heard_text"]
             stages = ["endpoint", "stt_final", "llm_first_token", "first_clause", "tts_first_audio", "first_sent"]
             assert [turn[s] for s in stages] == sorted(turn[s] for s in stages)
+            assert turn["endpoint"] >= 200, "no silence is believed sooner"
             assert 300 < turn["endpoint"] < 1500, "the pause that ends a turn, counted from the last voice"
             assert "listening" in [state["state"] for state in call.ours("state")]
 

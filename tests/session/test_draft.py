@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -111,6 +112,7 @@ class House:
         self.id, self.now, self.peer, self.user_speaking = "house", 1000.0, None, False
         self.tunables = Tunables()
         self.events: list[Event] = []
+        self.records: list[dict[str, Any]] = []
         self.spoken: list[tuple[str, str]] = []
         """Turn and text of each clause that began to sound."""
         self.inbox: asyncio.Queue[Request] = asyncio.Queue(8)
@@ -150,7 +152,8 @@ class House:
 
     async def change_avatar(self) -> None: ...
 
-    def turn_ended(self, turn: object, record: object) -> None: ...
+    def turn_ended(self, turn: object, record: dict[str, Any]) -> None:
+        self.records.append(record)
 
     def silent(self) -> tuple[int, object, int, int]:
         """What a draft may not change."""
@@ -325,6 +328,12 @@ async def test_the_history_has_what_was_heard_and_nothing_of_a_line_that_goes_on
     await say("first")
     while not house.playout.heard().seconds:
         await steps(1)
+    cuts: list[int] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(house.stage, "cut", cuts.append)
+        conversation.hold()
+    assert cuts == [house.playout.shown], "the mouth closes from the picture that was seen last"
+    house.stage.cut(cuts[0])
     event = conversation.interrupt(house.now)
     assert event is not None and event.heard_text
     assert history.messages()[-1] == Message("assistant", event.heard_text)
@@ -341,3 +350,27 @@ async def test_the_history_has_what_was_heard_and_nothing_of_a_line_that_goes_on
         task.cancel()
     await asyncio.gather(*running, return_exceptions=True)
     await conversation.close()
+
+
+async def test_a_turn_that_was_worked_out_ahead_says_by_how_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    house = House(7)
+    words = Words(random.Random(1))
+    words.said.append("hello")
+    heard = Recognition(words)
+    house.conversation.anticipate(heard, "t")
+    await steps(300)
+    monkeypatch.setattr(playout_module.time, "monotonic", lambda: house.now)
+    monkeypatch.setattr(playout_module, "_sleep_until", house.sleep_until)
+    running = [asyncio.create_task(house.playout.run()), asyncio.create_task(house.conversation.run())]
+    house.now = time.perf_counter() + 1e6  # whatever clock the draft was dated by, the turn begins after it
+    house.inbox.put_nowait(Request("user", house.now, endpoint=house.now + 0.4, heard=heard, turn_id="t"))
+    while not house.records:
+        await steps(20)
+    (record,) = house.records
+    assert list(record["ahead_ms"]) == ["stt_final", "llm_first_token", "first_clause", "tts_first_audio"]
+    assert all(ahead > 0 for ahead in record["ahead_ms"].values())
+    assert record["endpoint"] == 400.0
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+    await house.conversation.close()
