@@ -190,10 +190,10 @@ class Bench:
         cut = person.ours("interrupted", onset)
         again = min(
             [at for at, d in person.told if at > onset and d["t"] == "state" and d["state"] == "speaking"]
-            or [onset + 1.2]
+            or [onset + 2.2]
         )
         again = max(again, onset + 0.4)
-        last = person.last_audible(onset, min(again, onset + 1.0))
+        last = person.last_audible(onset, min(again, onset + 2.0))
         result = Trial(number, self.face, stage, None if last is None else 1000 * (last - onset), None)
         if cut:
             stop = onset + 0.1 if last is None else last
@@ -221,7 +221,7 @@ class Bench:
         """From the onset to the first picture after which the mouth stays shut; None where it was not open."""
         if self.models is None:
             return None
-        pictures = [p for p in list(self.person.seen) if onset - 0.1 <= p.arrived < min(again, onset + 1.0)]
+        pictures = [p for p in list(self.person.seen) if onset - 0.1 <= p.arrived < min(again, onset + 2.0)]
         limit = self.rest + CLOSED_SHARE * (self.wide - self.rest)
         open_at = [p.arrived for p in pictures if aperture(p, self.models) > limit]
         if not open_at or open_at[-1] < onset:

@@ -47,6 +47,8 @@ _MARGIN = 2.2
 _FIRST_MARGIN = 4.5
 _PRACTICE = 12
 """Looks at the echo's loudness until which the first margin holds: 13 dB, since a first word may be a soft one."""
+_PROVEN = 3
+"""Such looks after which there surely is an echo: another voice that was taken for one is not waited for again."""
 _RISE, _FALL = 0.5, 0.06
 """How fast the learned loudness follows, up and down: it stands near the upper end of what words differ by."""
 _DOMINANT = 8.0
@@ -191,11 +193,11 @@ class EchoJudge:
         self._steady = self._steady + 1 if abs(peak - self._peak) <= _SPREAD else 1
         self._peak = peak
         certain = height >= (_CERTAIN if self._summed >= _FIRST_FRAMES else _FIRST_CERTAIN)
-        if certain and (self._steady >= _STEADY or height >= _FIRST_CERTAIN):
-            self.delay = peak
-            self._clear = self._doubt = 0
-            return self._judge(level, end, played)
         expected = self._clear < _CLEAR_FRAMES
+        if certain and (self._steady >= _STEADY or (expected and height >= _FIRST_CERTAIN)):
+            self.delay = peak
+            self._doubt = 0
+            return self._judge(level, end, played)
         if height >= (_SUSPECT if expected or self._summed > 2 * _FIRST_FRAMES else _FIRST_SUSPECT):
             return Hears.UNSURE
         self._clear += loud
@@ -257,6 +259,8 @@ class EchoJudge:
         if not ratio or float(near.max(initial=0)) < _DOMINANT * _rms(correlation):
             return True
         self._learned += 1
+        if self._learned >= _PROVEN:
+            self._clear = 0
         if not self.gain:
             self.gain = ratio
         else:

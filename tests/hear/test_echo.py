@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from avatar.hear.ears import Ears, SpeechStarted
-from avatar.hear.echo import EchoJudge
+from avatar.hear.echo import EchoJudge, Hears
 from avatar.hear.vad import Vad
 from avatar.types import AudioChunk, Pcm
 from tests.hear.sounds import clip
@@ -94,3 +94,18 @@ def test_a_microphone_without_an_echo_is_heard_without_delay() -> None:
     person[4 * RATE : 4 * RATE + len(words)] = words
     with_judge, without = (onsets(played, person + noise(len(person)), echo=echo) for echo in (True, False))
     assert with_judge and with_judge[0] == without[0]
+
+
+def test_a_voice_taken_for_the_avatars_is_not_doubted_a_second_time() -> None:
+    """One word over and over correlates with much. When it was no echo after all, that none is to be expected holds."""
+    played = np.resize(clip("yes", RATE), 8 * RATE)
+    words = clip("weather", RATE)
+    heard = noise(len(played), 1) / 2
+    heard[3 * RATE : 3 * RATE + len(words)] += words
+    at_16k = heard.reshape(-1, 3).mean(axis=1).astype(np.int16)
+    judge = EchoJudge()
+    doubted = 0
+    for frame in range(len(at_16k) // 512):
+        judge.play(played[frame * 1536 : (frame + 1) * 1536])
+        doubted += judge.hear(at_16k[frame * 512 : (frame + 1) * 512]) is not Hears.OTHERS and frame * 512 > 3 * 16_000
+    assert 0 < doubted < 35  # 45 frames where it is doubted twice
