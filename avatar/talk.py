@@ -145,7 +145,8 @@ class _Show:
         async with aclosing(slices):
             async for piece in slices:
                 self.marks.frame()
-                if not await self.playout.put(piece, take):
+                torn = bool(failure) and piece.clause_end
+                if not await self.playout.put(replace(piece, torn=torn), take):
                     return False
                 self.tape.heard(self.playout.position())
         if failure:

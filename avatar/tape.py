@@ -48,16 +48,17 @@ class _Track:
     phones: list[Phone] = field(default_factory=list)
     accents: list[Accent] = field(default_factory=list)
     ended: bool = False
+    failure: EngineError | None = None
 
     async def more(self) -> AudioChunk | None:
-        """The next sound of the voice; None at its end. Raises `EngineError` where the voice failed, once."""
+        """The next sound of the voice; None at its end. Raises `EngineError` where the voice failed, again and
+        again: a clause that is performed anew breaks off anew."""
         while not self.ended:
             match await self.source.get():
                 case None:
                     self.ended = True
                 case EngineError() as error:
-                    self.ended = True
-                    raise error
+                    self.ended, self.failure = True, error
                 case AudioChunk() as chunk:
                     if len(chunk.pcm):
                         self.chunks.append(chunk)
@@ -65,6 +66,8 @@ class _Track:
                         self.phones.extend(chunk.phones)
                         self.accents.extend(chunk.accents)
                         return chunk
+        if self.failure is not None:
+            raise self.failure
         return None
 
     def forget(self, sample: int) -> None:

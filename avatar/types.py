@@ -154,6 +154,8 @@ class Slice:
     """On such a slice: what the clause says from there on."""
     clause_end: bool = False
     """The last slice of its clause."""
+    torn: bool = False
+    """On such a slice: the voice failed here, before it had said the whole clause."""
 
 
 @dataclass(frozen=True, slots=True)

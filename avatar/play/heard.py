@@ -12,8 +12,12 @@ from dataclasses import dataclass, field, replace
 from ..clock import AUDIO_RATE, AUDIO_SAMPLES
 from ..types import Slice, Word
 
-_CHARACTERS_PER_S = 14.0
-"""Speaking rate assumed for a clause whose end is not known yet: common English text-to-speech speed."""
+_LETTERS_PER_S = 14.0
+"""Speaking rate assumed for a clause whose end is not known: common English text-to-speech speed."""
+_LETTERS = ((re.compile("[\u3040-\u30ff]"), 2), (re.compile("[\u3400-\u9fff\uac00-\ud7af]"), 3))
+"""What lasts longer than a Latin letter, and how many of them."""
+_TORN_SHARE = 0.9
+"""Of a clause that broke off later than its whole text should have taken, at most this much counts as heard."""
 _TOKEN = re.compile(r"\S+\s*|\s+")
 _PIECES = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]{1,2}[^\w\s]*\s*|[^\s\u3040-\u30ff\u3400-\u9fff]+\s*|\s+")
 """What is shown at a time of a text without word times: words, and two characters of scripts without spaces."""
@@ -50,6 +54,9 @@ class _Clause:
     played: int = 0
     whole: bool = False
     """Its last slice has been queued, so `queued` is its length."""
+    torn: bool = False
+    """Its voice broke off: `queued` is all that comes, and less than its length."""
+    rate: float = _LETTERS_PER_S
     words: list[Word] = field(default_factory=list)
     told: int = 0
     """Words that were told without knowing their times."""
@@ -57,7 +64,9 @@ class _Clause:
     @property
     def length(self) -> int:
         """Samples: exact once the clause is whole, else guessed from its text."""
-        guess = round(len(self.text) / _CHARACTERS_PER_S * AUDIO_RATE)
+        guess = round(_letters(self.text) / self.rate * AUDIO_RATE)
+        if self.torn:
+            return max(guess, round(self.queued / _TORN_SHARE))
         return self.queued if self.whole else max(self.queued, guess)
 
 
@@ -69,11 +78,12 @@ class HeardTracker:
 
     def queued(self, piece: Slice) -> None:
         """A slice has entered the queue."""
-        clause = self._clauses.setdefault(piece.clause, _Clause())
+        clause = self._clauses.setdefault(piece.clause, _Clause(rate=self._rate()))
         clause.text = clause.text or piece.text
         clause.words.extend(piece.words)
         clause.queued += AUDIO_SAMPLES
-        clause.whole = clause.whole or piece.clause_end
+        clause.torn = clause.torn or piece.torn
+        clause.whole = not clause.torn and (clause.whole or piece.clause_end)
 
     def played(self, piece: Slice) -> None:
         """A slice has been sent."""
@@ -82,6 +92,12 @@ class HeardTracker:
     def unplayed(self, piece: Slice) -> None:
         """A slice that was sent did not arrive and will be sent again."""
         self._clauses[piece.clause].played -= AUDIO_SAMPLES
+
+    def _rate(self) -> float:
+        """Letters a second of the clauses that are whole."""
+        whole = [clause for clause in self._clauses.values() if clause.whole]
+        letters, samples = sum(_letters(clause.text) for clause in whole), sum(clause.queued for clause in whole)
+        return letters * AUDIO_RATE / samples if letters and samples > AUDIO_RATE else _LETTERS_PER_S
 
     @property
     def begun(self) -> bool:
@@ -92,14 +108,15 @@ class HeardTracker:
         """The words that begin with this slice: the voice's own, or, where it gives none, what its share of the clause
         makes of the text. Counted in samples from the start of the clause's sound."""
         clause = self._clauses[piece.clause]
-        if piece.words or clause.words or (clause.played <= _UNTIMED_AFTER and not piece.clause_end):
+        last = piece.clause_end and not piece.torn
+        if piece.words or clause.words or (clause.played <= _UNTIMED_AFTER and not last):
             return piece.words
         tokens = _PIECES.findall(clause.text)
         scale = clause.length / max(1, len(clause.text))
         words, position = [], sum(len(token) for token in tokens[: clause.told])
         for token in tokens[clause.told :]:
             begin, end = round(position * scale), round((position + len(token)) * scale)
-            if begin >= clause.played and not piece.clause_end:
+            if begin >= clause.played and not last:
                 break
             words.append(Word(token, begin, end))
             position += len(token)
@@ -118,7 +135,7 @@ class HeardTracker:
         clause = self._clauses.get(index)
         if clause is not None and sample < clause.queued:
             clause.queued = clause.played = sample
-            clause.whole = False
+            clause.whole = clause.torn = False
             clause.words = [word for word in clause.words if word.start < sample]
             clause.told = len(_PIECES.findall(_spoken(clause).rstrip()))
 
@@ -141,6 +158,11 @@ class HeardTracker:
         text = "".join(_spoken(clause) for clause in clauses if clause.played)
         complete = all(clause.whole and clause.played == clause.queued for clause in clauses)
         return Heard(text.strip(), played / AUDIO_RATE, complete)
+
+
+def _letters(text: str) -> int:
+    """How long a text is, in spoken Latin letters."""
+    return len(text) + sum((count - 1) * len(pattern.findall(text)) for pattern, count in _LETTERS)
 
 
 def _spoken(clause: _Clause) -> str:

@@ -54,6 +54,8 @@ _NEVER_ENDS = frozenset(map(str.lower, lexicon.ABBREVIATIONS_EN)) - _MAY_END | {
 _BEFORE_NUMBERS = frozenset(map(str.lower, lexicon.BEFORE_NUMBERS_EN))
 _INITIALS = re.compile(r"(?:[a-z]\.)+", re.IGNORECASE)
 
+_MAX_RUN = 40
+"""Stops, closers or spaces in a row that are looked at together: every piece that comes would look at all again."""
 _MAX_TOKEN = 500
 """Characters of a run without spaces that is kept whole."""
 
@@ -158,7 +160,8 @@ class Scan:
         return "" if self._final else None
 
     def _ends_at(self, position: int) -> tuple[int, str] | None:
-        """(end, kind) of a boundary that starts at `position`: "sentence", "soft", or "wait" for more text."""
+        """(end, kind) of a boundary that starts at `position`: "sentence", "soft", "" for none before `end`, or "wait"
+        for more text."""
         character = self.text[position]
         if character == "\n":
             return self._line_end(position)
@@ -169,9 +172,12 @@ class Scan:
         return None
 
     def _line_end(self, position: int) -> tuple[int, str] | None:
+        most = min(len(self.text), position + _MAX_RUN)
         end = position
-        while end < len(self.text) and self.text[end].isspace():
+        while end < most and self.text[end].isspace():
             end += 1
+        if end == position + _MAX_RUN and (last := self.text.rfind("\n", position + 1, end)) > 0:
+            return last + 1, "sentence"
         if end == len(self.text) and not self._final:
             return position, "wait"
         line = self.text[:position].rsplit("\n", 1)[-1].strip()
@@ -186,12 +192,15 @@ class Scan:
 
     def _stop(self, position: int) -> tuple[int, str] | None:
         text = self.text
+        most = min(len(text), position + _MAX_RUN)
         end = position
-        while end < len(text) and text[end] in _STOPS + WIDE_STOPS:
+        while end < most and text[end] in _STOPS + WIDE_STOPS:
             end += 1
         stops = text[position:end]
-        while end < len(text) and text[end] in _CLOSERS:
+        while end < most and text[end] in _CLOSERS:
             end += 1
+        if end == position + _MAX_RUN:
+            return end, ""
         after = self._at(end)
         if after is None:
             return position, "wait"
@@ -240,9 +249,12 @@ class Scan:
         return position + 1, "sentence"
 
     def _comma(self, position: int) -> tuple[int, str] | None:
+        most = min(len(self.text), position + _MAX_RUN)
         end = position + 1
-        while end < len(self.text) and self.text[end] in _CLOSERS:
+        while end < most and self.text[end] in _CLOSERS:
             end += 1
+        if end == position + _MAX_RUN:
+            return end, ""
         after = self._at(end)
         if after is None:
             return position, "wait"

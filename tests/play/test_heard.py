@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -28,7 +30,8 @@ def _clause(text: str, count: int, words: tuple[Word, ...] = ()) -> list[Slice]:
             np.zeros(AUDIO_SAMPLES, np.int16),
             "t",
             0,
-            tuple(w for w in words if i * AUDIO_SAMPLES <= w.start < (i + 1) * AUDIO_SAMPLES),
+            start=i * AUDIO_SAMPLES,
+            words=tuple(w for w in words if i * AUDIO_SAMPLES <= w.start < (i + 1) * AUDIO_SAMPLES),
             clause_start=i == 0,
             clause_end=i == count - 1,
             text=text if i == 0 else "",
@@ -81,3 +84,35 @@ def test_words_are_told_as_they_are_sent(text: str, known: bool) -> None:
     ) == "".join(parts or [text])
     assert all(word.start < (at + 1) * AUDIO_SAMPLES for at, word in told[:-1])
     assert [at for at, _ in told] == sorted(at for at, _ in told)
+
+
+def _torn(slices: list[Slice]) -> list[Slice]:
+    return [*slices[:-1], replace(slices[-1], torn=True, clause_end=True)]
+
+
+def test_a_clause_whose_voice_broke_off_was_not_heard_whole() -> None:
+    text = "one two three four five six seven eight"  # about 2.8 s of speech
+    tracker = HeardTracker()
+    told: list[Word] = []
+    for piece in _torn(_clause(text, 70)[:35]):
+        tracker.queued(piece)
+        tracker.played(piece)
+        told += tracker.spoken(piece)
+    assert tracker.result().text == "one two three four"
+    assert not tracker.result().complete
+    assert "".join(word.text for word in told).strip() in ("one two three four", "one two three four five")
+    late = _torn(_clause(text, 100))
+    assert _track(late, 100) == "one two three four five six seven", "also where the voice was slower than is common"
+
+
+def test_word_times_decide_also_where_the_voice_broke_off() -> None:
+    words = tuple(Word(w, i * 4800, (i + 1) * 4800) for i, w in enumerate(["Hello", "my", "dear", "friend"]))
+    assert _track(_torn(_clause("Hello, my dear friend.", 12, words)[:5]), 5) == "Hello, my"
+
+
+def test_a_voice_is_measured_by_what_it_said_whole() -> None:
+    """Half of a clause is half of it at any speed, in any script."""
+    for text, count in (("one two three four five six seven eight", 140), ("お元気ですか、今日はいい天気ですね", 40)):
+        slices = [*_clause(text, count), *[replace(p, clause=1) for p in _torn(_clause(text, count)[: count // 2])]]
+        half = {"one": "one two three four", "お元気": "お元気ですか、今"}
+        assert _track(slices, len(slices)).replace(text, "").strip() in half.values()

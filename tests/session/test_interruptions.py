@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from avatar.clock import MediaClock
+from avatar.errors import EngineError
 from avatar.face.stage import Stage
 from avatar.play import playout as playout_module
 from avatar.play.heard import Heard
@@ -218,3 +219,41 @@ def whole(plan: Script, line: Line, seed: int) -> None:
     assert sorted(set(complete)) == sorted(lengths), f"{seed}: a word was never heard whole"
     order = [level for level, _ in groupby(runs, key=lambda run: run[0])]
     assert order == sorted(order), f"{seed}: words out of order"
+
+
+@pytest.mark.parametrize("times", [True, False])
+@pytest.mark.parametrize("held", [False, True])
+async def test_a_clause_whose_voice_breaks_off_was_not_heard_whole(
+    jump: Callable[[Line], None], times: bool, held: bool
+) -> None:
+    """Also where it is performed again after a false alarm."""
+    text = [(f"word{i}", 2000 + 200 * i, 18_000) for i in range(8)]
+    line = Line(random.Random(3), Script([text, [("end", 9000, 9000)]]), times=times)
+    jump(line)
+    whole_voice, troubles = line.voice, list[str]()
+
+    async def torn(clause: Clause) -> AsyncIterator[AudioChunk]:
+        async for chunk in whole_voice(clause):
+            if clause.index == 0 and chunk.end > 72_000:
+                raise EngineError("The voice choked.")
+            yield chunk
+
+    running = asyncio.create_task(line.playout.run())
+    line.playout.begin("t")
+    told = Marks(lambda clause: None, lambda: None, lambda: None, lambda error: troubles.append(error.message))
+    talk = asyncio.create_task(
+        speak(line.thinking(), torn, line.stage, line.playout, told, turn_id="t", floor=line.floor)
+    )
+    if held:
+        while line.playout.position().sample < 60_000:
+            await line.slots(1)
+        line.hold()
+        await line.slots(5)
+        line.floor.set()
+    await asyncio.wait_for(talk, 30)
+    heard = line.playout.heard()
+    words = heard.text.split()
+    assert words[-1] == "end" and 2 <= len(words) <= 5 and words[:-1] == [word for word, _, _ in text][: len(words) - 1]
+    assert not heard.complete and set(troubles) == {"The voice choked."}
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)

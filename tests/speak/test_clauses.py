@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -29,11 +31,12 @@ def squeezed(text: str) -> str:
     return "".join(text.split())
 
 
+_RUNS = [mark * count for mark in '.。"\n )' for count in (39, 41, 90)]
 _MARKS = """. |, |\n\n|\n- |1. |```|\n```py\n|e.g. |Dr. |3.14|1,000|U.S. |a.m. |10:30|... |😀|**|OK"""
 _FAMILY = "\U0001f469\u200d\U0001f469\u200d\U0001f467"
 _LETTERS = "abcXYZ0123 .,;:!?-—…\n\"'()*`#|@/ あいカナ漢字東京、。！？「」（）ー・你好吗"
 PIECES = st.sampled_from(
-    [*_MARKS.split("|"), *_LETTERS, _FAMILY, "a@b.example ", "https://a.example/b?c=d,e ", "word "]
+    [*_RUNS, *_MARKS.split("|"), *_LETTERS, _FAMILY, "a@b.example ", "https://a.example/b?c=d,e ", "word "]
 )
 PROSE = st.lists(PIECES, max_size=120).map("".join)
 
@@ -130,6 +133,35 @@ def test_a_long_reply_in_small_pieces_is_cheap() -> None:
     text = "Here:\n```\n" + "x = 1  # code\n" * 4000 + "```\nDone."
     clauses = [clause for begin in range(0, len(text), 4) for clause in splitter.push(text[begin : begin + 4])]
     assert [speakable(clause.text, "en") for clause in clauses + splitter.finish()] == ["Here", "Done."]
+
+
+class Looked(str):
+    """A text that counts how often one of its characters is looked at."""
+
+    looks = 0
+
+    def __getitem__(self, key: Any) -> Looked:
+        Looked.looks += 1
+        return Looked(super().__getitem__(key))
+
+    def __add__(self, other: str) -> Looked:
+        return Looked(super().__add__(other))
+
+    def lstrip(self, chars: str | None = None) -> Looked:
+        return Looked(super().lstrip(chars))
+
+
+@pytest.mark.parametrize("head", ["Hi", "はい", "Well, so it is,"])
+@pytest.mark.parametrize("run", [".", "!", "。", "…", '"', ")", "\n", "\n "])
+def test_a_run_of_marks_costs_no_more_than_letters(head: str, run: str) -> None:
+    """Models get stuck: thousands of dots come, one by one."""
+    splitter = ClauseSplitter("turn")
+    splitter._scan.text = Looked(head)
+    Looked.looks = 0
+    clauses = [clause for _ in range(600) for clause in splitter.push(run)]
+    assert Looked.looks < 60 * 600 * len(run)
+    clauses += [*splitter.push("\nAnd on."), *splitter.finish()]
+    assert clauses[-1].text.endswith("And on.")
 
 
 def test_each_clause_has_its_language() -> None:
