@@ -34,7 +34,7 @@ def read_state(path: Path) -> dict[str, Any]:
         value = torch.load(path, map_location="cpu", weights_only=True, mmap=head.startswith(b"PK"))
     except Exception as error:  # torch raises whatever the archive, the pickle or the file system raised
         text = str(error)
-        if "Unsupported global" in text or "Unsupported class" in text or "weights_only" in text.lower():
+        if any(word in text for word in ("GLOBAL ", "Unsupported class", "TorchScript")):
             name = text.split("GLOBAL ", 1)[-1].split(" ", 1)[0] if "GLOBAL " in text else "code"
             raise BadCheckpoint(
                 f"{path} asks for {name}: it holds a program, not weights alone, and was not run. "
@@ -141,6 +141,8 @@ class Checkpoint:
 
     def module(self, net: str) -> nn.Module:
         """A network of the PyTorch bundle. Raises `BadCheckpoint`."""
+        if self.layout.kind is not Kind.PYTORCH:
+            raise BadCheckpoint(f"{self.layout.root} is the ONNX bundle; export and engines are made of ditto_pytorch.")
         path = self.layout.need(net)
         module = fit(net, read_state(path), path)
         self._sizes[net] = str(module.size_name)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .backends.choice import BACKENDS
+from .backends.choice import BACKENDS, checked
 from .errors import DittoError
 
 
@@ -81,6 +81,7 @@ def delays(args: argparse.Namespace, made: Any) -> None:
 
         gflop = {steps: flops.clip(steps).here / 1e9 for steps in {steps for _, steps in rows}}
         device = "cuda" if args.device == "auto" and _cuda() else "cpu" if args.device == "auto" else args.device
+        checked(device, torch=made is None)
         timed = made.sampler if made is not None else made_up(args.width, device)
         moved = made.sampler if made is not None else made_up("tiny")
     except ImportError as error:

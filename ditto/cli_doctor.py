@@ -140,10 +140,11 @@ def checkpoint(cfg_pkl: Path, data_root: Path, quick: bool) -> Iterator[Finding]
 
 def engines(directory: Path) -> Iterator[Finding]:
     from .backends import tensorrt
+    from .layout import build_command
 
     found = sorted(directory.glob("frame.*.engine"))
     if not found:
-        yield Finding("engines", False, f"none in {directory}", f"python -m ditto build --out {directory}", False)
+        yield Finding("engines", False, f"none in {directory}", build_command(directory), False)
     for engine in found:
         name = engine.name.split(".")[1]
         try:

@@ -66,6 +66,8 @@ class Engine:
         # Online mode is what an engine is for, whatever the configuration was made for.
         options = networks.options if networks.options.online_mode else _online(networks.options)
         self.networks = replace(networks, options=options)
+        self.configured = networks.options
+        """As the configuration has them: what is not performed online goes by these."""
         self._finder = finder
         self._cache = cache.SourceCache(cache_dir) if cache_dir is not None else None
         self._pictures = pictures or PictureCache()

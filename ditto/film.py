@@ -69,7 +69,9 @@ class _ClipNoise:
 def offline(engine: Engine, rig: Rig, sound: npt.NDArray[np.int16], seed: int, steps: int | None) -> Iterator[I420]:
     """Pictures of a whole recording at once, as the published offline pipeline makes them."""
     n = engine.networks
-    options = replace(n.options, online_mode=False, overlap_v2=min(n.options.overlap_v2, 10))
+    options = engine.configured
+    if options.online_mode:
+        options = replace(options, online_mode=False, overlap_v2=min(options.overlap_v2, 10))
     options = replace(options, sampling_timesteps=steps or options.sampling_timesteps)
     heard = sound.astype(np.float32) / np.float32(32768)
     rows = features.offline(n.encoder, heard, Chunks())

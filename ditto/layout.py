@@ -165,7 +165,12 @@ def _check_one_bundle(layout: Layout) -> None:
 def rebuild(root: Path) -> str:
     return (
         f"{root} holds TensorRT 8 engines. They run on the GPU and the TensorRT version that they were built with, "
-        "and this version needs TensorRT 11.2.1 or newer. Fetch ditto_onnx or ditto_pytorch and build engines for this "
-        "GPU:\n"
-        f"    python -m ditto build --data_root {root.parent / 'ditto_pytorch'}"
+        "and this version needs TensorRT 11.2.1 or newer. Fetch ditto_pytorch and build engines for this GPU:\n"
+        f"    {build_command(root.parent / 'ditto_engines', root.parent)}"
     )
+
+
+def build_command(out: Path, checkpoints: Path = Path("checkpoints")) -> str:
+    """How engines are built into `out`, from a published checkpoint below `checkpoints`."""
+    config = checkpoints / "ditto_cfg" / "v0.4_hubert_cfg_pytorch.pkl"
+    return f"python -m ditto build --cfg_pkl {config} --data_root {checkpoints / 'ditto_pytorch'} --out {out}"

@@ -39,6 +39,16 @@ def _onnx_cuda() -> bool:
     return _torch_cuda() if importlib.util.find_spec("torch") else Path("/dev/nvidiactl").exists()
 
 
+def checked(device: str, torch: bool = True) -> str:
+    """A device by its name, for `torch` or for ONNX Runtime. Raises `Unavailable` for one that there is not."""
+    name, colon, number = device.partition(":")
+    if name not in ("auto", "cpu", "cuda") or (colon and not (name == "cuda" and number.isdecimal())):
+        raise Unavailable(f"There is no device {device!r}: it is auto, cpu, cuda or cuda:1.")
+    if name == "cuda" and torch and not _torch_cuda():
+        raise Unavailable("There is no GPU here that torch can use: `python -m ditto doctor` says why.")
+    return device
+
+
 def automatic(kind: Kind, device: str, engines: Path | None) -> str:
     """The quickest backend that there are files for: engines built for this GPU, else what was exported, else torch."""
     if engines is not None:
@@ -56,6 +66,7 @@ def renderer(
     checkpoint: Checkpoint, backend: str = "auto", device: str = "auto", engines: Path | None = None
 ) -> Renderer:
     """`engines` is where `export` and `build` wrote. Raises `Unavailable` or `BadCheckpoint`."""
+    checked(device, checkpoint.layout.kind is not Kind.ONNX)
     if device == "auto":
         device = best_device(checkpoint.layout.kind)
     if backend == "auto":

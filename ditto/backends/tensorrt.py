@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ditto.errors import BadCheckpoint, OutOfMemory, Unavailable
+from ditto.layout import build_command
 
 OLDEST = (11, 2, 1)
 """Of TensorRT: the first whose GridSample takes volumes."""
@@ -142,7 +143,7 @@ def fitting(engine: Path, onnx: Path, precision: str | None = None, name: str = 
 
     Raises `BadCheckpoint` with what differs and how to rebuild."""
     manifest = Manifest.read(engine.with_suffix(".json"))
-    again = f"Build it again: python -m ditto build --out {engine.parent}"
+    again = f"Build it again: {build_command(engine.parent)}"
     if manifest is None or not engine.is_file():
         raise BadCheckpoint(f"{engine} has no manifest beside it, so nobody knows what it was built for. {again}")
     wanted = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import pickle
 import shutil
@@ -12,10 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ditto import cli_build
 from ditto.checkpoints import open_checkpoint
 from ditto.config import SECTIONS, read_config
-from ditto.errors import BadCheckpoint
+from ditto.errors import BadCheckpoint, Unavailable
 from ditto.layout import NETS, Kind, recognise
+from ditto.load import networks
+from ditto.motion.options import Options
 from tests.absent import needs
 
 torch = needs("torch")
@@ -110,6 +114,10 @@ def not_finite(path: Path) -> None:
     torch.save(tensors, path)
 
 
+def scribbled(path: Path) -> None:
+    path.write_bytes(b"no weights of any kind, but long enough to be some. " * 100)
+
+
 def no_network(path: Path) -> None:
     torch.save([1] * 2000, path)
 
@@ -127,6 +135,7 @@ def no_network(path: Path) -> None:
         (other_shape, ["fc.bias", "[3]", "another version"]),
         (one_key_less, ["lacks up_1.conv_s.weight_u"]),
         (not_finite, ["not finite", "fc.bias"]),
+        (scribbled, ["damaged or cut short"]),
         (no_network, ["no network's weights"]),
     ],
     ids=lambda value: getattr(value, "__name__", None),
@@ -210,7 +219,46 @@ def test_old_engines_are_refused_with_the_way_to_rebuild(copy: Copy, tmp_path: P
     for net in NETS:
         (engines / f"{net}_fp16.engine").write_bytes(b"plan" * 300)
     assert recognise(engines) is Kind.TENSORRT
-    refused((copy[0], engines), "TensorRT 8", "python -m ditto build")
+    text = refused((copy[0], engines), "TensorRT 8", "python -m ditto build")
+    # The command is one that `build` takes, and its files are where the published layout has them.
+    parser = argparse.ArgumentParser()
+    cli_build.arguments(parser)
+    told = parser.parse_args(text.split("python -m ditto build ")[1].split())
+    assert told.cfg_pkl == tmp_path / "ditto_cfg/v0.4_hubert_cfg_pytorch.pkl"
+    assert told.data_root == tmp_path / "ditto_pytorch" and told.out.parent == tmp_path
+
+
+def test_nothing_is_exported_from_the_onnx_bundle(tiny_onnx: Copy) -> None:
+    with pytest.raises(BadCheckpoint, match=r"is the ONNX bundle; .*ditto_pytorch"):
+        _ = open_checkpoint(*tiny_onnx).weights
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"overlap_v2": "70"}, {"smo_k_s": "a"}, {"crop_scale": "x"}, {"emo": 1.5}, {"emo": "happy"},
+        {"ch_info": {"x": 1}}, {"ch_info": 3}, {"overall_ctrl_info": [1]}, {"fade_type": 7},
+        {"v_min_max_for_clip": np.zeros((1, 265))}, {"v_min_max_for_clip": np.full((4, 265), np.nan)},
+        {"delta_eye_arr": np.full((15, 63), np.inf)},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_an_option_that_cannot_be_is_refused_by_its_name(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))}.* of the configuration"):
+        Options.of(wrong)
+
+
+@pytest.mark.parametrize("device", ["banana", "cuda:x", "cpu:1", "cuda:"])
+def test_a_device_that_is_none_is_refused_in_words(tiny_pytorch: Copy, device: str) -> None:
+    with pytest.raises(Unavailable, match="no device"):
+        networks(open_checkpoint(*tiny_pytorch), device)
+
+
+def test_a_gpu_that_is_not_there_is_refused_in_words(tiny_pytorch: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for backend in ("auto", "torch"):
+        with pytest.raises(Unavailable, match="no GPU here"):
+            networks(open_checkpoint(*tiny_pytorch), "cuda", backend)
 
 
 @pytest.mark.parametrize("what", ["nowhere", "empty", "parent"])

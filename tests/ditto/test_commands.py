@@ -67,6 +67,7 @@ def test_bench_without_a_checkpoint(capsys: pytest.CaptureFixture[str], monkeypa
     for wrong in (["--sessions", "2"], ["--data_root", "."]):
         assert main(["bench", "--device", "cpu", *wrong]) == 2
         assert "both of --cfg_pkl" in capsys.readouterr().err
+    assert main(["bench", "--device", "banana"]) == 2 and "no device" in capsys.readouterr().err
     for batches in ("a", "0,1", ""):
         with pytest.raises(SystemExit):
             main(["bench", "--batches", batches])

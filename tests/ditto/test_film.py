@@ -6,6 +6,7 @@ import argparse
 import re
 import wave
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from ditto.audio.chunks import Chunks
 from ditto.audio.encoders import TransformersEncoder, load_encoder
 from ditto.audio.features import pool
 from ditto.engine import Engine
+from ditto.motion.options import Options
 
 from .stubs import voice
 from .tiny import MiddleFinder, networks, portrait
@@ -73,6 +75,27 @@ def test_the_same_seed_is_the_same_film(engine: Engine) -> None:
     one, two, other = (list(film.offline(engine, rig, sound, seed, 2)) for seed in (1, 1, 2))
     assert all(np.array_equal(a, b) for a, b in zip(one, two, strict=True)) and len(one) == 15
     assert not all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize(("given", "wanted"), [({}, 50), ({"sampling_timesteps": 3}, 3), ({"online_mode": True}, 50)])
+def test_a_whole_recording_takes_the_steps_of_the_configuration(given: dict[str, Any], wanted: int) -> None:
+    made = networks()
+    took: list[int] = []
+
+    class Counting:
+        def sample(self, conditions: Any, poses: Any, starts: Any, noises: Any) -> Any:
+            took.append(len(noises) + 1)
+            return starts
+
+    offline = replace(made, options=Options.of(given), sampler=Counting())  # type: ignore[arg-type]
+    engine = Engine(offline, MiddleFinder())
+    try:
+        rig = engine.rig([portrait()])
+        took.clear()
+        assert len(list(film.offline(engine, rig, (voice(3_000) * 20000).astype(np.int16), 1, None))) == 5
+    finally:
+        engine.close()
+    assert took == [wanted]
 
 
 @pytest.mark.parametrize(
