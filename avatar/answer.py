@@ -11,8 +11,8 @@ from dataclasses import replace
 from .draft import Draft, Reply
 from .errors import AvatarError, EngineError
 from .events import Event, ReplyEnded, ReplyText
-from .phrases import APOLOGY, BROKEN_OFF, ENOUGH, ONE_MOMENT, SLOW_S, phrase
-from .speak.clauses import ClauseSplitter
+from .phrases import APOLOGY, BROKEN_OFF, ENOUGH, ON_SCREEN, ONE_MOMENT, SLOW_S, phrase
+from .speak.clauses import ClauseSplitter, speakable
 from .think.wire import TOO_LONG
 from .types import Clause, Turn
 
@@ -26,7 +26,8 @@ async def answer(
     tell: Callable[[Event], None],
     trouble: Callable[[AvatarError], None],
 ) -> AsyncIterator[Clause]:
-    """The language model's reply. Where it is slow to begin the avatar says so; where it fails, too. `trouble` hears of
+    """The language model's reply. Where it is slow to begin, fails, or writes nothing that can be said, the avatar
+    says so. `trouble` hears of
     a failure, `tell` of what is said because of it."""
     count = itertools.count()
 
@@ -44,9 +45,19 @@ async def answer(
             finally:
                 first.cancel()
                 await asyncio.gather(first, return_exceptions=True)
+            sayable = False
             while clause is not None:
+                sayable = sayable or bool(speakable(clause.text, clause.language))
                 yield numbered(clause)
                 clause = await anext(clauses, None)
+        if not sayable:
+            note, words = ("unsayable", ON_SCREEN) if turn.reply_text.strip() else ("no_reply", APOLOGY)
+            turn.notes += (note,)
+            text = phrase(words, language, turn.user_text)
+            rest = f"\n{text}" if note == "unsayable" else text
+            turn.reply_text += rest
+            tell(ReplyText(turn.id, rest))
+            yield numbered(Clause(text, 0, turn.id))
     except EngineError as error:
         begun = bool(turn.reply_text.strip())
         if error.code == TOO_LONG:

@@ -337,6 +337,10 @@ class Conversation:
         def unsaid() -> None:
             turn.unsaid = True
 
+        def waiting() -> None:
+            if self._turn is turn and self._held_at is None:
+                self._session.enter("thinking")
+
         return Marks(
             clause=lambda clause: at("first_clause"),
             sound=lambda: at("tts_first_audio"),
@@ -344,6 +348,7 @@ class Conversation:
             failed=lambda error: self._trouble(turn, error),
             unsaid=unsaid,
             recalled=lambda: self._cached(turn, "face"),
+            waiting=waiting,
         )
 
     @staticmethod

@@ -22,11 +22,16 @@ ENOUGH = {
     "ja": "長くなるので、ここまでにします。続きが必要なら言ってください。",
 }
 """Its answer was cut where it became too long."""
+ON_SCREEN = {
+    "en": "I have nothing to read aloud there. My answer is on the screen.",
+    "ja": "読み上げるところがないので、答えは画面でご覧ください。",
+}
+"""Nothing of its answer can be said: a block of code, an emoji, dots."""
 ONE_MOMENT = {
     "en": "One moment, please.",
     "ja": "少々お待ちください。",
 }
-"""It has not begun after `SLOW_S`."""
+"""It has written no clause after `SLOW_S`."""
 NOT_UNDERSTOOD = {
     "en": "Sorry, I did not catch that.",
     "ja": "すみません、聞き取れませんでした。",
@@ -38,7 +43,7 @@ SLOW_S = 5.0
 SURELY_SPEECH_S = 0.7
 """Speech that is longer than this had words in it."""
 
-ALL = (APOLOGY, BROKEN_OFF, ENOUGH, ONE_MOMENT, NOT_UNDERSTOOD)
+ALL = (APOLOGY, BROKEN_OFF, ENOUGH, ON_SCREEN, ONE_MOMENT, NOT_UNDERSTOOD)
 
 
 def phrase(phrases: dict[str, str], language: str, beside: str = "") -> str:

@@ -302,7 +302,7 @@ class Session:
             self._shown_turn = piece.turn_id
             self._conversation.first_sent(piece.turn_id)
             self.outbox(AvatarSpeech(piece.turn_id, speaking=True))
-            self.enter("speaking")
+        self.enter("speaking")
         for event in captions(piece, slot, self.playout):
             self.outbox(event)
 

@@ -30,7 +30,7 @@ Voice = Callable[[Clause], AsyncIterator[AudioChunk]]
 
 @dataclass(slots=True)
 class Marks:
-    """What the pipeline tells its turn as it goes; each is called at most once a clause or turn."""
+    """What the pipeline tells its turn as it goes; each but `waiting` is called at most once a clause or turn."""
 
     clause: Callable[[Clause], None]
     """A clause has been written."""
@@ -44,6 +44,8 @@ class Marks:
     """The voice left out a clause, or the rest of one."""
     recalled: Callable[[], None] = lambda: None
     """The face moves as it did before."""
+    waiting: Callable[[], None] = lambda: None
+    """All that was written has been sent, and more is to come. May be called again."""
 
 
 async def speak(
@@ -128,12 +130,25 @@ class _Show:
 
     async def _from(self, number: int, begin: int, take: int) -> bool:
         """Performs from sample `begin` of that clause on. False when the take was held."""
-        while (clause := await self.tape.clause(number)) is not None:
+        while (clause := await self._next(number)) is not None:
             if not await self._clause(number, clause, begin, take):
                 return False
             number, begin = number + 1, 0
         await self.playout.finish()
         return self.playout.current(take)
+
+    async def _next(self, number: int) -> Clause | None:
+        clause = asyncio.create_task(self.tape.clause(number))
+        silence = asyncio.create_task(self.playout.silent())
+        try:
+            await asyncio.wait([clause, silence], return_when=asyncio.FIRST_COMPLETED)
+            if not clause.done():
+                self.marks.waiting()
+            return await clause
+        finally:
+            clause.cancel()
+            silence.cancel()
+            await asyncio.gather(clause, silence, return_exceptions=True)
 
     async def _clause(self, number: int, clause: Clause, begin: int, take: int) -> bool:
         failure: list[EngineError] = []

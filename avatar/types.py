@@ -190,7 +190,8 @@ class Turn:
     error: str = ""
     """What went wrong in words, empty when nothing did."""
     notes: tuple[str, ...] = ()
-    """What else was out of the ordinary: slow, no_reply, broken_off, too_long, not_understood."""
+    """What else was out of the ordinary: slow, no_reply, unsayable, broken_off, too_long,
+    not_understood."""
     aside: bool = False
     """It says nothing that the language model has to know of."""
     unsaid: bool = False

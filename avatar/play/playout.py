@@ -171,6 +171,10 @@ class Playout:
         self._queue.append(piece)
         return True
 
+    async def silent(self) -> None:
+        """Returns when nothing is queued."""
+        await self._drained.wait()
+
     async def finish(self) -> None:
         """The turn's last slice has been put: returns when it has been sent."""
         self._ended = True

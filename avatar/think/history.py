@@ -115,17 +115,6 @@ class History:
             self._opening.append(text)
             _shorten(self._opening, len, self._max_chars)
 
-    def replace_last_assistant(self, heard: str) -> None:
-        """The avatar was interrupted: of the last thing that it said only `heard` sounded. Nothing heard leaves
-        nothing said."""
-        heard = heard.strip()
-        for turn in reversed(self._turns):
-            if len(turn) > 1:
-                turn[-1:] = [Message("assistant", heard)] if heard else []
-                return
-        if self._opening:
-            self._opening[-1:] = [heard] if heard else []
-
     def last_text(self) -> str:
         """What was said last, by whomever; empty at the beginning."""
         return self._turns[-1][-1].text if self._turns else "".join(self._opening[-1:])

@@ -93,6 +93,7 @@ class OpenAIChat:
         self._connector = connector
         self._local = connector is not None or is_loopback(base)
         self._client: aiohttp.ClientSession | None = None
+        self._draining: set[asyncio.Task[None]] = set()
         # Spoken answers cannot wait for a chain of thought. Servers that do not know the parameter, or the older name
         # of the other one, say so in a 400: what they refuse is left out from then on.
         self._effort: dict[str, str] = {"reasoning_effort": "none"}
@@ -111,6 +112,9 @@ class OpenAIChat:
         return self._client
 
     async def close(self) -> None:
+        for task in self._draining:
+            task.cancel()
+        await asyncio.gather(*self._draining, return_exceptions=True)
         if self._client is not None:
             await self._client.close()
             self._client = None
@@ -200,6 +204,7 @@ class OpenAIChat:
 
     async def _attempt(self, body: dict[str, Any]) -> AsyncGenerator[Piece, None]:
         response = await self._post(body)
+        over = False
         try:
             if response.status != 200:
                 raise await self._refusal(response)
@@ -211,8 +216,14 @@ class OpenAIChat:
             async with aclosing(self._pieces_of(response)) as pieces:
                 async for piece in pieces:
                     yield piece
+            over = True
         finally:
-            response.close()  # does nothing to one that was read to its end; else it tells the server to stop
+            if over:  # nobody waits for what comes after the answer
+                task = asyncio.create_task(_drain(response))
+                self._draining.add(task)
+                task.add_done_callback(self._draining.discard)
+            else:
+                response.close()  # tells the server to stop
 
     async def _post(self, body: dict[str, Any]) -> aiohttp.ClientResponse:
         url = self._base / "chat/completions"
@@ -244,7 +255,6 @@ class OpenAIChat:
                     data = await response.content.readany()
                 for event in parser.feed(data) if data else parser.finish():
                     if event.data.strip() == "[DONE]":
-                        await _drain(response)
                         return
                     piece = self._read(event)
                     finished |= piece.ended
@@ -333,10 +343,13 @@ def _quoted(text: str) -> str:
 
 async def _drain(response: aiohttp.ClientResponse) -> None:
     """Reads the few bytes after `[DONE]`: a connection whose answer was read to its end is kept for the next turn."""
-    with suppress(aiohttp.ClientError, OSError):
-        async with asyncio.timeout(DRAIN_S):
-            while await response.content.readany():
-                pass
+    try:
+        with suppress(aiohttp.ClientError, OSError):
+            async with asyncio.timeout(DRAIN_S):
+                while await response.content.readany():
+                    pass
+    finally:
+        response.close()  # does nothing to one that was read to its end
 
 
 async def _read_body(response: aiohttp.ClientResponse) -> bytes:

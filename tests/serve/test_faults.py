@@ -157,6 +157,32 @@ async def test_a_slow_mind_is_waited_for_aloud(
             assert turn["notes"] == ["slow"] and not turn["error"]
 
 
+async def test_the_state_is_thinking_while_a_slow_mind_is_waited_for(
+    tmp_path: Path, mind: tuple[Mind, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("avatar.answer.SLOW_S", 0.5)
+    async with serving(data_dir=tmp_path, llm=mind[1]) as service:
+        await service.ready()
+        async with service.call() as call:
+            ready = asyncio.Event()
+
+            async def ponder(request: web.Request) -> web.StreamResponse:
+                await ready.wait()
+                return await stream(request, "Here it is.")
+
+            def states() -> list[str]:
+                return [message["state"] for message in call.ours("state")]
+
+            mind[0].behave = ponder
+            call.send("send-text", {"content": "Think."})
+            await call.until(lambda: states()[-2:] == ["speaking", "thinking"], 60)
+            ready.set()
+            turn = (await call.until(lambda: call.ours("turn"), 60))[0]
+            assert turn["heard_text"] == f"{ONE_MOMENT['en']} Here it is."
+            await call.until(lambda: states()[-1] == "idle", 60)
+            assert states()[-5:] == ["thinking", "speaking", "thinking", "speaking", "idle"]
+
+
 async def test_endless_output_ends(tmp_path: Path, mind: tuple[Mind, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("avatar.conversation.REPLY_TOKENS", 4)
     async with serving(data_dir=tmp_path, llm=mind[1]) as service:

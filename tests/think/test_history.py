@@ -30,30 +30,19 @@ def test_a_turn_after_the_other() -> None:
     assert said(history) == [("user", "Hello"), ("assistant", "Hi."), ("user", "How are you?")]
 
 
-def test_what_was_heard_replaces_what_was_generated() -> None:
-    history = History(None)
-    history.add_user("Tell me a story.")
-    history.add_assistant("Once upon a time there was a king who")
-    history.replace_last_assistant("Once upon a time")
-    history.add_user("Stop.")
-    assert said(history) == [("user", "Tell me a story."), ("assistant", "Once upon a time"), ("user", "Stop.")]
-
-
-def test_nothing_heard_leaves_the_turn_unanswered_and_joins_it_with_the_next() -> None:
+def test_an_unanswered_turn_is_joined_with_the_next() -> None:
     history = History(None)
     history.add_user("Tell me")
-    history.add_assistant("Sure, once")
-    history.replace_last_assistant("")
+    history.add_assistant(" ")
     history.add_user("a story.")
     assert said(history) == [("user", "Tell me\na story.")]
 
 
-def test_only_the_last_thing_said_is_replaced() -> None:
+def test_what_is_said_one_after_the_other_is_one_message() -> None:
     history = History(None)
     history.add_user("Hello")
     history.add_assistant("Hi.")
-    history.add_assistant("By the way, it rains.")
-    history.replace_last_assistant("By the way")
+    history.add_assistant("By the way")
     assert said(history) == [("user", "Hello"), ("assistant", "Hi.\nBy the way")]
 
 
@@ -82,9 +71,8 @@ def test_supposing_changes_nothing() -> None:
 def test_a_greeting_goes_into_the_head() -> None:
     history = History(None)
     history.add_assistant("Hello! I am listening.")
-    history.replace_last_assistant("Hello!")
     history.add_user("Hi")
-    assert history.messages()[0].text.endswith("You opened the conversation by saying: Hello!")
+    assert history.messages()[0].text.endswith("You opened the conversation by saying: Hello! I am listening.")
     assert said(history) == [("user", "Hi")]
 
 
@@ -162,10 +150,6 @@ class Conversation(RuleBasedStateMachine):
     @rule(text=st.text(max_size=80))
     def assistant(self, text: str) -> None:
         self.history.add_assistant(text)
-
-    @rule(text=st.text(max_size=20))
-    def interrupted(self, text: str) -> None:
-        self.history.replace_last_assistant(text)
 
     @invariant()
     def alternates_after_one_system_message(self) -> None:

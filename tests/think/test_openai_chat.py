@@ -182,6 +182,7 @@ async def test_the_connection_is_kept_between_turns() -> None:
     async with engine(handler) as chat:
         for _ in range(4):
             assert await spoken(chat) == ["Hi."]
+            await asyncio.gather(*chat._draining)
     assert len(connections) == 1
 
 

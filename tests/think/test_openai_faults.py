@@ -170,6 +170,23 @@ async def test_a_server_that_keeps_the_line_open_after_its_answer_is_not_waited_
         waits.set()
 
 
+async def test_what_comes_after_done_is_not_waited_for_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reply of one sentence becomes a clause only when it is over."""
+    monkeypatch.setattr("avatar.think.openai_chat.DRAIN_S", 600.0)
+    waits = asyncio.Event()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(delta("Hi.") + FINISH + DONE)
+        await waits.wait()
+        return response
+
+    async with engine(handler) as chat:
+        assert await asyncio.wait_for(spoken(chat), 60) == ["Hi."]
+        waits.set()
+
+
 async def test_thinking_is_waited_for_as_long_as_silence() -> None:
     async with engine(streams(*[delta("", reasoning="hm ")] * 600, gap_s=0.05), timeouts=SHORT) as chat:
         assert "thinking" in (await refused(chat)).message
