@@ -8,7 +8,6 @@ from .estimate import PathEstimate
 from .feedback import ArrivalClock, Arrivals, Feedback
 from .lips import Lips
 from .pacer import Pacer
-from .reception import Unwrapper
 
 OVERHEAD = 38
 """Bytes around an RTP packet: SRTP's tag, UDP and IPv4. A link counts them, so the estimate does."""
@@ -49,7 +48,6 @@ class Congestion:
         self._sent: dict[int, tuple[float, int, Fate | None]] = {}
         self._told = -1
         """The highest number that a report has spoken of."""
-        self._unwrap = Unwrapper(16)
         self._clock = ArrivalClock()
         self._rtt = _FIRST_RTT_S
         self._shortest = 0.0
@@ -88,8 +86,9 @@ class Congestion:
         """A report of the other side."""
         if self._next == 0:
             return
-        base = self._unwrap.peek(report.base) if self._told >= 0 else report.base
-        if not 0 <= base < self._next:
+        # Counted back from what was sent last: reports may have been missing for longer than the numbers take to wrap.
+        base = self._next - 1 - ((self._next - 1 - report.base) & 0xFFFF)
+        if base < 0:
             return
         pause = now - self.last_report
         dark = self.reports > 0 and pause > _SILENT_S
@@ -110,7 +109,6 @@ class Congestion:
             if arrived is not None or not dark:  # what an outage swallowed says nothing about the rate
                 packets.append((sent, moment, size))
         self._told = max(self._told, min(base + len(report.arrivals), self._next) - 1)
-        self._unwrap(self._told & 0xFFFF)
         if not packets:
             return
         self.reports += 1

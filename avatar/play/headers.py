@@ -10,7 +10,7 @@ from . import feedback, lips
 
 _SMALL_IDS = range(1, 15)
 """Those that fit one-byte headers (RFC 8285 §4.2)."""
-_SHORT = 5
+_SHORT = 4
 """Characters of a `mid` that surely fit them in UTF-8."""
 _ONE_BYTE, _TWO_BYTE = 0xBEDE, 0x1000
 """Profiles (RFC 8285 §4.2, §4.3)."""

@@ -118,7 +118,7 @@ class PictureSender(RepairingSender):
 
     def _want_key(self) -> None:
         if self._source is not None:
-            self._source.want_key()
+            self._source.want_key(watches=not self.leads and self.sent > 0)
 
     def set_bitrate(self, kbps: int | Literal["auto"]) -> None:
         self.control.set_limit(kbps)

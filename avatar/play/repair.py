@@ -80,7 +80,10 @@ class RepairingSender(MediaSender):
         if arrived is not None:
             self._missing.pop(original, None)
         elif self._abroad[slot] == 0:
-            self._missing.setdefault(original, time.monotonic())
+            now = time.monotonic()
+            if len(self._missing) >= HISTORY_PACKETS:
+                self.missing(now)
+            self._missing.setdefault(original, now)
             self._repeated.pop(slot, None)  # the copy is known to be lost as well
             self._retransmit(original)
 

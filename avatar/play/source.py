@@ -37,6 +37,9 @@ MAX_LATE_S = 0.06
 """A picture that has waited longer for its turn is dropped: shown now, it would show lips of the past."""
 KEY_PAUSE_S = 0.5
 """At most one key frame in this time: a burst of wishes on a bad network must not fill it with key frames."""
+WATCHERS_KEY_PAUSE_S = 3.0
+"""Somebody who only watches, on a path that is too thin, needs one key frame after the other. The person in the
+conversation would pay for each of them."""
 RATE_STEP = 0.03
 """Smaller changes of the rate are not worth a call."""
 LOSS_TICKS = 25
@@ -76,6 +79,8 @@ class PictureSource:
         self._waiting: tuple[int, I420] | None = None
         self._latest: I420 | None = None
         self._key_wanted = True
+        self._key_wished = False
+        """By somebody who only watches."""
         self.last_key = float("-inf")
         """Monotonic seconds at which the newest key frame was ready."""
         self._before = 0
@@ -126,9 +131,13 @@ class PictureSource:
         watching = [t.target for t in takers if t.target is not None]
         return min(leading) if leading else median_low(watching) if watching else START
 
-    def want_key(self) -> None:
-        """Somebody cannot go on without a key frame: the next picture is one, unless one has just been."""
-        self._key_wanted = True
+    def want_key(self, *, watches: bool = False) -> None:
+        """Somebody cannot go on without a key frame: the next picture is one, unless one has just been. `watches`: it
+        is one of those who only watch and have seen pictures before."""
+        if watches:
+            self._key_wished = True
+        else:
+            self._key_wanted = True
 
     # What is taken.
 
@@ -160,7 +169,8 @@ class PictureSource:
             self._encode_s = 0.0
 
     def _key_due(self, now: float) -> bool:
-        return self._key_wanted and now - self.last_key >= KEY_PAUSE_S
+        pause = now - self.last_key
+        return (self._key_wanted and pause >= KEY_PAUSE_S) or (self._key_wished and pause >= WATCHERS_KEY_PAUSE_S)
 
     def _begin(self) -> None:
         """Has the picture that waits encoded, unless one still is."""
@@ -231,7 +241,7 @@ class PictureSource:
         self.encoded += 1
         if picture.key:
             self.key_frames += 1
-            self._key_wanted = False
+            self._key_wanted = self._key_wished = False
             self.last_key = time.monotonic()
         self.size = (picture.width, picture.height)
         shot = Shot(slot, pts, picture)

@@ -31,7 +31,7 @@ def test_they_are_aiortcs(first: int, known: tuple[str, ...]) -> None:
     ours, theirs = Headers(), rtp.HeaderExtensionsMap()
     for each in (ours, theirs):
         each.configure(parameters(ids))
-    for mid in (None, "0", "audio", "ゑゑゑゑゑ", "a name that is longer than sixteen characters"):
+    for mid in (None, "0", "audio", "ゑゑゑゑゑ", "😀" * 5, "a name that is longer than sixteen characters"):
         for present in itertools.product((False, True), repeat=3):
             values = rtp.HeaderExtensions(mid=mid)
             if present[0]:

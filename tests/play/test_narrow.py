@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pytest
 
+from avatar.clock import MediaClock
+from avatar.play import repair
+from avatar.play.congestion import Congestion
 from avatar.types import I420
 
 from .links import Link
@@ -69,3 +74,26 @@ def test_a_good_path_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {wait for _, wait in far.waits} == {0.0}
     assert max(lag for _, lag in far.pictures) < 0.12
     assert len(far.pictures) >= 25 * 12 - 8
+
+
+def test_a_watcher_on_a_thin_path_is_not_paid_for_by_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(time: Time) -> tuple[Far, Sender, Sender]:
+        client, watcher = Sender(time, Link(), 750), Sender(time, Link(rate=lambda now: 150_000), 750)
+        return await client.show(moving, 10, watcher), client, watcher
+
+    far, client, watcher = run(work, monkeypatch)
+    assert far.frozen(1, 10) == 0
+    assert watcher.picture.held_up > 0
+    assert 2 <= client.key_frames <= 5, "half a second lay between key frames, for everybody"
+
+
+def test_what_could_not_be_repaired_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    time = Time()
+    monkeypatch.setattr(repair, "time", time)
+    sender = repair.RepairingSender(SimpleNamespace(state="connected"), MediaClock(), Congestion())
+    for sequence in range(20_000):
+        time.now += 0.02
+        sender._abroad[sequence % repair.HISTORY_PACKETS] = 1
+        sender._fated(sequence, None, None)
+    assert len(sender._missing) <= repair.HISTORY_PACKETS
+    assert sender.missing(time.now) == pytest.approx(repair.REPAIR_S / 0.02, abs=1)

@@ -100,6 +100,17 @@ def test_reports_of_what_was_never_sent_are_no_matter() -> None:
     assert path.silent_s(2.1) == pytest.approx(1.0)
 
 
+def test_reports_are_matched_again_after_a_long_silence() -> None:
+    path = Congestion()
+    sent = 0
+    for silences, until in ((1, 70_000), (2, 110_000)):
+        while sent < until:
+            path.sent(100, sent / 100)
+            sent += 1
+        path.take(Feedback((sent - 1) & 0xFFFF, 0, (1.0,)), sent / 100)
+        assert path.reports == silences
+
+
 def test_an_outage_is_known_by_its_silence_and_not_taken_for_loss() -> None:
     path = Congestion()
     for n in range(300):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import heapq
+import random
 import selectors
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -80,6 +81,8 @@ def run(work: Callable[[Time], Coroutine[Any, Any, T]], monkeypatch: pytest.Monk
     for module in (clock, congestion, pacer, picture, repair, sender, sound, source):
         monkeypatch.setattr(module, "time", time, raising=False)
     monkeypatch.setattr(source, "workers", AtOnce)
+    # When sender reports leave moves everything else by rounding errors, and those grow.
+    monkeypatch.setattr(sender, "random", random.Random(1))
     with asyncio.Runner(loop_factory=lambda: Loop(time)) as runner:
         return runner.run(work(time))
 
@@ -141,17 +144,36 @@ class Sender:
         if arrives is not None:
             heapq.heappush(self._flying, (arrives - FAR_S, self._count, data))
 
-    async def show(self, pictures: Callable[[int], I420], seconds: float) -> Far:
-        """Sends pictures by slot, and a hum."""
+    @property
+    def key_frames(self) -> int:
+        return self._broadcast.pictures("vp9").key_frames
+
+    async def _join(self, broadcast: source.Broadcast) -> asyncio.Task[None]:
         video, audio = _parameters(VIDEO, "video/VP9", 90_000), _parameters(SOUND, "audio/opus", 48_000)
         self._extensions.configure(video)
         self.path.set_rtt(2 * self._link.delay)
-        self.picture.attach(self._broadcast.pictures("vp9"))
-        self._broadcast.sound.join(self.sound)
+        self.picture.attach(broadcast.pictures("vp9"))
+        broadcast.sound.join(self.sound)
         await self.picture.send(video)
         await self.sound.send(audio)
+        return asyncio.create_task(self._receive())
+
+    async def _leave(self, broadcast: source.Broadcast, far_end: asyncio.Task[None]) -> None:
+        far_end.cancel()
+        await self.picture.stop()
+        await self.sound.stop()
+        await self.picture.detach()
+        broadcast.sound.leave(self.sound)
+        self.path.pacer.close()
+
+    async def show(self, pictures: Callable[[int], I420], seconds: float, watcher: Sender | None = None) -> Far:
+        """Sends pictures by slot, and a hum; to `watcher`, who does not lead, as well."""
+        far_end = await self._join(self._broadcast)
+        if watcher is not None:
+            watcher.picture.leads = False
+            watcher.picture._clock = watcher.sound._clock = watcher._clock = self._clock
+            watching = await watcher._join(self._broadcast)
         self._clock.start(self._time.now + 0.05)
-        far_end = asyncio.create_task(self._receive())
         hum = (3000 * np.sin(np.arange(960) * 0.05)).astype(np.int16)
         for tick in range(round(seconds * 50)):
             await asyncio.sleep(self._clock.due(0) + tick / 50 - self._time.now)
@@ -159,12 +181,9 @@ class Sender:
                 self._broadcast.send_picture(tick // 2, pictures(tick // 2))
                 self.far.waits.append((tick / 50, self.path.lips.wait_s))
             self._broadcast.send_sound(tick, hum)
-        far_end.cancel()
-        await self.picture.stop()
-        await self.sound.stop()
-        await self.picture.detach()
-        self._broadcast.sound.leave(self.sound)
-        self.path.pacer.close()
+        await self._leave(self._broadcast, far_end)
+        if watcher is not None:
+            await watcher._leave(self._broadcast, watching)
         return self.far
 
     async def _receive(self) -> None:
