@@ -177,13 +177,14 @@ class Checkpoint:
         """Changes when a file of the checkpoint does: by names, sizes and both ends of each file."""
         digest = hashlib.sha256()
         for name in sorted(self.layout.files):
-            path = self.layout.files[name]
-            size = path.stat().st_size
-            with path.open("rb") as file:
-                ends = file.read(1 << 16)
-                file.seek(max(0, size - (1 << 16)))
-                ends += file.read(1 << 16)
-            digest.update(f"{name} {size} ".encode() + ends)
+            whole = self.layout.files[name]
+            for path in sorted(p for p in whole.iterdir() if p.is_file()) if whole.is_dir() else [whole]:
+                size = path.stat().st_size
+                with path.open("rb") as file:
+                    ends = file.read(1 << 16)
+                    file.seek(max(0, size - (1 << 16)))
+                    ends += file.read(1 << 16)
+                digest.update(f"{name} {size} ".encode() + ends)
         return digest.hexdigest()[:16]
 
 

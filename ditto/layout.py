@@ -124,7 +124,7 @@ def find(config: Config, root: Path) -> Layout:
         candidates = [Path(named), root / named] if named else []
         if name in usual:
             candidates.append(root / usual[name])
-        there = next((path for path in candidates if path.is_file()), None)
+        there = next((path for path in candidates if path.is_file() or _is_folder_of(name, path)), None)
         if there is not None:
             files[name] = there
         elif half := next((h for path in candidates for h in _halves(path)), None):
@@ -138,6 +138,11 @@ def find(config: Config, root: Path) -> Layout:
         raise BadCheckpoint(f"{root} lacks {', '.join(missing)}. Fetch what is missing, or the whole checkpoint again.")
     _check_one_bundle(layout)
     return layout
+
+
+def _is_folder_of(name: str, path: Path) -> bool:
+    """HuBERT may be a folder as `transformers` writes it."""
+    return name == "hubert" and (path / "config.json").is_file()
 
 
 def _halves(path: Path) -> list[Path]:

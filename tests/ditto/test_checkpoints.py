@@ -7,6 +7,7 @@ import os
 import pickle
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import numpy as np
 import pytest
 
 from ditto import cli_build
+from ditto.audio.encoders import TransformersEncoder
 from ditto.checkpoints import open_checkpoint
-from ditto.config import SECTIONS, read_config
+from ditto.config import SECTIONS, read_config, write_config
 from ditto.errors import BadCheckpoint, Unavailable
 from ditto.layout import NETS, Kind, recognise
 from ditto.load import networks
@@ -259,6 +261,24 @@ def test_a_gpu_that_is_not_there_is_refused_in_words(tiny_pytorch: Copy, monkeyp
     for backend in ("auto", "torch"):
         with pytest.raises(Unavailable, match="no GPU here"):
             networks(open_checkpoint(*tiny_pytorch), "cuda", backend)
+
+
+def test_hubert_may_be_a_folder_of_transformers(copy: Copy) -> None:
+    from transformers import HubertConfig, HubertModel
+
+    folder = copy[1] / "aux_models/hubert"
+    small: dict[str, Any] = {"num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 8}
+    convolved: dict[str, Any] = {"conv_dim": (8,) * 7, "num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 4}
+    HubertModel(HubertConfig(hidden_size=1024, **small, **convolved)).save_pretrained(folder)
+    before, config = open_checkpoint(*copy).fingerprint, read_config(copy[0])
+    named = {**config.base_cfg, "hubert_cfg": {"model_path": "aux_models/hubert"}}
+    write_config(copy[0], replace(config, base_cfg=named))
+    opened = open_checkpoint(*copy)
+    opened.check()
+    assert opened.file("hubert") == folder and opened.fingerprint != before
+    assert isinstance(networks(opened, "cpu").encoder, TransformersEncoder)
+    (folder / "config.json").unlink()
+    assert open_checkpoint(*copy).file("hubert") != folder
 
 
 @pytest.mark.parametrize("what", ["nowhere", "empty", "parent"])
