@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -283,16 +284,22 @@ def _metric(text: str, name: str) -> float:
     return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} "))
 
 
+def _small(i420: Any) -> np.ndarray[Any, Any]:
+    """A picture's luma at one size: a busy machine may have sent smaller ones."""
+    luma = i420[: i420.shape[0] * 2 // 3]
+    return np.asarray(cv2.resize(luma, (96, 96), interpolation=cv2.INTER_AREA), int)
+
+
 async def test_another_portrait_takes_the_stage_while_nobody_speaks(tmp_path: Any) -> None:
     async with serving(data_dir=tmp_path, face="puppet") as service:
         await service.ready()
         avatars = [row["avatar"] for row in (await service.ask("GET", "/avatars"))[1]["avatars"]]
         other = next(name for name in avatars if name != "default")
         async with service.call() as call:
-            before = [p.i420 async for p in _some(call.peer, 5)][-1]
+            before = _small([p.i420 async for p in _some(call.peer, 5)][-1])
             assert (await service.ask("PATCH", f"/sessions/{call.id}", json={"avatar": other}))[0] == 200
-            after = [p.i420 async for p in _some(call.peer, 60)][-1]
-            assert np.abs(before.astype(int) - after.astype(int)).mean() > 5, "another face, not another pose"
+            after = _small([p.i420 async for p in _some(call.peer, 60)][-1])
+            assert np.abs(before - after).mean() > 5, "another face, not another pose"
             call.send("send-text", {"content": "Hello"})
             assert not (await call.until(lambda: call.ours("turn")))[0]["error"]
 
@@ -309,10 +316,11 @@ async def test_the_quality_of_both_ends_is_told(service: Service, monkeypatch: p
         while alarm is None:
             assert (await service.ask("POST", f"/sessions/{call.id}/stats", json=digest))[0] == 200
             await asyncio.sleep(0.1)
-            alarm = next(iter(call.ours("alarm")), None)
-        assert (alarm["figure"], alarm["raised"]) == ("rtt_ms", True)
+            # On a busy machine there may be others.
+            alarm = next((alarm for alarm in call.ours("alarm") if alarm["figure"] == "rtt_ms"), None)
+        assert alarm["raised"]
         quality = (await service.ask("GET", f"/sessions/{call.id}"))[1]["quality"]
-        assert [row["figure"] for row in quality["alarms"]] == ["rtt_ms"]
+        assert "rtt_ms" in [row["figure"] for row in quality["alarms"]]
         assert quality["now"]["client"]["fps"] == 25
         assert quality["now"]["encode_ms"] > 0 and quality["now"]["kbps"] > 0
         assert abs(quality["now"]["offset_ms"]) < 1000
