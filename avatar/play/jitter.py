@@ -23,6 +23,8 @@ MAX_BRIDGE = 2 * AUDIO_RATE
 _MAX_JUMP = 200
 """Sequence numbers, four seconds: beyond, the sender has started anew."""
 _MAX_HELD = 256
+_COPIED = 1 << 14
+"""Samples: further back no copy lies (RFC 2198 §3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +104,22 @@ class SoundBuffer:
             return
         if not 0 < sequence - self._next_sequence <= _MAX_JUMP or len(self._held) >= _MAX_HELD:
             return
+        vacant: int | None = None
         for place in range(sequence - 1, self._next_sequence - 1, -1):
             held = self._held.get(place)
             if held is None:
-                if begin + samples <= limit:
-                    self._held[place] = _Held(begin, data, now, copied=True)
-                return
-            if held.timestamp < begin or (held.timestamp == begin and held.data):
-                return
-            if held.data:
-                limit = min(limit, held.timestamp)
+                vacant = place if vacant is None else vacant
+            elif held.data and held.timestamp <= begin:
+                if held.timestamp + duration(held.data) > begin:
+                    return  # it is here itself
+                break
+            elif held.timestamp < begin:
+                break
+            else:
+                vacant = None
+                limit = min(limit, held.timestamp) if held.data else limit
+        if vacant is not None and begin + samples <= limit:
+            self._held[vacant] = _Held(begin, data, now, copied=True)
 
     def pop(self, now: float) -> list[Piece]:
         """What can be handed on now."""
@@ -133,6 +141,8 @@ class SoundBuffer:
         return pieces
 
     def _hand_on(self, held: _Held, pieces: list[Piece]) -> None:
+        if 0 < self._end - held.timestamp <= _COPIED:
+            return  # a copy took the place of padding, and the packet itself has come as well
         if held.copied:
             assert self._next_sequence is not None
             self.recovered += 1
@@ -176,7 +186,9 @@ class SoundBuffer:
             if samples > guessed:
                 pieces.append(Piece("silence", self._next_timestamp, samples - guessed))
             pieces.append(Piece("lost", held.timestamp - guessed, guessed, held.data))
-        self._next_sequence, self._next_timestamp, self._end = following, held.timestamp, held.timestamp
+        self._next_sequence = following
+        if not 0 < self._end - held.timestamp <= _COPIED:
+            self._next_timestamp = self._end = held.timestamp
 
     def _catch_up(self, timestamp: int, pieces: list[Piece]) -> None:
         samples = timestamp - self._next_timestamp

@@ -94,6 +94,20 @@ def test_a_packet_that_its_copy_overtook_is_neither_late_nor_lost() -> None:
     assert (buffer.recovered, buffer.late, buffer.wait_s) == (0, 1, MIN_WAIT_S + 0.01)  # late: the second copy of it
 
 
+def test_no_copy_is_handed_on_beside_its_packet() -> None:
+    for late in (False, True):  # packet 2 waits for packet 1 when its copy comes, or comes after it
+        buffer = SoundBuffer()
+        pieces = redundant(buffer, 0, 0, 0, 0.0)
+        if not late:
+            pieces += redundant(buffer, 2, 2, 0, 0.04)
+        pieces += redundant(buffer, 4, 3, 1, 0.05)  # padding 3 is lost
+        if late:
+            pieces += redundant(buffer, 2, 2, 0, 0.055)
+        pieces += buffer.pop(1.0)
+        assert [p.timestamp for p in pieces] == [n * PACKET_SAMPLES for n in range(4)]
+        assert [p.data[-1] for p in pieces if p.kind == "packet"] == [0, 2, 3]
+
+
 def test_padding_takes_sequence_numbers_but_no_time() -> None:
     buffer = SoundBuffer()
     pieces = redundant(buffer, 0, 0, 1, 0.0)
