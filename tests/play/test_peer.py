@@ -223,12 +223,13 @@ async def test_the_rate_is_changed_while_it_runs() -> None:
 
     async with connected(bitrate_kbps=900) as pair:
         await pair.show(4.0, image=noisy)
-        high = pair.peer.stats()["kbps"]
+        high, keys = (pair.peer.stats()[name] for name in ("kbps", "key_frames"))
         pair.peer.set_bitrate(150)
-        await pair.show(4.0, image=noisy)
+        await pair.show(0.4, image=noisy)  # later a busy machine's own standstill may ask for one
+        assert pair.peer.stats()["key_frames"] == keys
+        await pair.show(3.6, image=noisy)
         low = pair.peer.stats()["kbps"]
         assert low < high / 2
-        assert pair.peer.stats()["key_frames"] == 1
         pair.peer.set_bitrate("auto")
         assert pair.peer.stats()["target_kbps"] == 750
 
