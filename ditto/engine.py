@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from .backends.looks import I420, Job, Look
 from .batcher import Batcher, Kind
 from .chunking import Pace
 from .controls import Manner
+from .faults import device_faults
 from .motion.clips import LENGTH
 from .motion.options import Options
 from .motion.vector import Array, transform
@@ -76,10 +77,10 @@ class Engine:
         self.cost: Cost | None = None
         self.batcher = Batcher(
             {
-                "hear": Kind(self._hear, WINDOWS),
-                "move": Kind(self._move, CLIPS),
-                "draw": Kind(self._draw, max(1, networks.renderer.batch)),
-                "call": Kind(lambda items: [item() for item in items], 1),
+                "hear": Kind(_guarded(self._hear), WINDOWS),
+                "move": Kind(_guarded(self._move), CLIPS),
+                "draw": Kind(_guarded(self._draw), max(1, networks.renderer.batch)),
+                "call": Kind(_guarded(lambda items: [item() for item in items]), 1),
             }
         )
         self.batcher.join(_HOUSE)
@@ -193,6 +194,16 @@ class Engine:
     def close(self) -> None:
         self.batcher.close()
         self.networks.renderer.close()
+
+
+def _guarded(work: Callable[[Sequence[Any]], Sequence[Any]]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """A full or lost device is told as such by whatever network meets it first."""
+
+    def run(items: Sequence[Any]) -> Sequence[Any]:
+        with device_faults():
+            return work(items)
+
+    return run
 
 
 class _Through:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ditto.errors import DeviceLost, OutOfMemory
+from ditto.faults import device_faults
 
 from . import putback
 from .fastwarp import AvatarVolume
@@ -20,19 +19,6 @@ from .looks import I420, Array, Job, Look, Prepared
 from .pipeline import build
 from .places import Places, put
 from .weights import Weights
-
-
-@contextmanager
-def device_faults() -> Iterator[None]:
-    """Turns what torch says of a full or vanished device into the library's own errors."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise OutOfMemory("The GPU has no memory left for this; close a session or choose smaller pictures.") from error
-    except RuntimeError as error:
-        if "CUDA error" in str(error) or type(error).__name__ == "AcceleratorError":
-            raise DeviceLost(f"The GPU stopped working: {str(error).splitlines()[0]}") from error
-        raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from ditto.errors import Unavailable
+from ditto.faults import device_faults
 
-from .eager import TorchRenderer, device_faults
+from .eager import TorchRenderer
 from .fastwarp import AvatarVolume
 from .looks import Job
 from .weights import Weights

@@ -114,8 +114,8 @@ def test_a_face_outside_its_picture_changes_nothing(renderer: Any, looks: list[L
 
 
 def test_a_full_device_and_a_lost_one_are_told_apart() -> None:
-    from ditto.backends.eager import device_faults
     from ditto.errors import DeviceLost, OutOfMemory
+    from ditto.faults import device_faults
 
     with pytest.raises(OutOfMemory), device_faults():
         raise torch.OutOfMemoryError("CUDA out of memory")
