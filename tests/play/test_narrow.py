@@ -87,7 +87,7 @@ def test_a_watcher_on_a_thin_path_is_not_paid_for_by_the_client(monkeypatch: pyt
     assert 2 <= client.key_frames <= 5, "half a second lay between key frames, for everybody"
 
 
-def test_what_could_not_be_repaired_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_could_not_be_repaired_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     time = Time()
     monkeypatch.setattr(repair, "time", time)
     sender = repair.RepairingSender(SimpleNamespace(state="connected"), MediaClock(), Congestion())
