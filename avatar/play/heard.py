@@ -78,7 +78,9 @@ class HeardTracker:
 
     def queued(self, piece: Slice) -> None:
         """A slice has entered the queue."""
-        clause = self._clauses.setdefault(piece.clause, _Clause(rate=self._rate()))
+        clause = self._clauses.get(piece.clause)
+        if clause is None:
+            clause = self._clauses[piece.clause] = _Clause(rate=self._rate())
         clause.text = clause.text or piece.text
         clause.words.extend(piece.words)
         clause.queued += AUDIO_SAMPLES
