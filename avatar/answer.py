@@ -27,8 +27,7 @@ async def answer(
     trouble: Callable[[AvatarError], None],
 ) -> AsyncIterator[Clause]:
     """The language model's reply. Where it is slow to begin, fails, or writes nothing that can be said, the avatar
-    says so. `trouble` hears of
-    a failure, `tell` of what is said because of it."""
+    says so. `trouble` hears of a failure, `tell` of what is said because of it."""
     count = itertools.count()
 
     def numbered(clause: Clause) -> Clause:

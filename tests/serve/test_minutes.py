@@ -7,7 +7,7 @@ import math
 import pytest
 
 from benchmarks._server import serving
-from benchmarks.hour import Minute, judged, minutes
+from benchmarks.hour import BARS, Minute, judged, minutes
 
 from .conftest import WHISPER
 
@@ -54,3 +54,12 @@ def test_what_creeps_for_an_hour_is_found() -> None:
     assert found["tasks_grown"] == 1
     assert found["late_at_the_server"] == 1
     assert found["offset_p50_range_ms"] == pytest.approx(11.8)
+
+
+def test_an_hour_that_could_not_be_measured_clears_no_bar() -> None:
+    unheard = [row(n, offset_p50_ms=math.nan, offset_p95_ms=math.nan, late_packets=3) for n in range(1, 61)]
+    found = judged(unheard)
+    failed = {name for name, bar in BARS.items() if not bar.clears(found[name])}
+    assert failed >= {"drift_ms", "offset_p95_ms", "late_packets"}
+    growing = judged([row(n, workers_mb=250 + 40 * n) for n in range(1, 61)])
+    assert not BARS["workers_grown_mb"].clears(growing["workers_grown_mb"])
