@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import faulthandler
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_timeout
+from _pytest.faulthandler import fault_handler_stderr_fd_key
 from hypothesis import settings
 
 from checkpoints.fetch import ENTRIES, HERE, FetchError, fetch
@@ -24,14 +27,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not item.get_closest_marker("soak")]
 
 
+_AGAIN_S = 30.0
+_GRACE_S = 120.0
+
+
 def _limit(item: pytest.Item) -> None:
     """Starts the clock of pytest-timeout anew. It stops with a test's first failure, and so would not run while its
-    fixtures end or it is tried again, where a browser that hangs would hold everything up."""
+    fixtures end or it is tried again, where a browser that hangs would hold everything up.
+
+    It rings again until the phase ends: what it raises may land in a callback of asyncio's, which logs it and goes on.
+    One that no ringing ends, because Python code no longer runs, is shown on stderr and ends its process."""
     settings = pytest_timeout.get_env_settings(item.config)
     if marker := item.get_closest_marker("timeout"):
         settings = settings._replace(timeout=marker.args[0])
     if settings.timeout:
         item.config.pluginmanager.hook.pytest_timeout_set_timer(item=item, settings=settings)
+        signal.setitimer(signal.ITIMER_REAL, settings.timeout, _AGAIN_S)
+        faulthandler.dump_traceback_later(
+            settings.timeout + _GRACE_S, exit=True, file=item.config.stash[fault_handler_stderr_fd_key]
+        )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -47,6 +61,11 @@ def pytest_runtest_call(item: pytest.Item) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> None:
     _limit(item)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_logfinish() -> None:
+    faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture(scope="session")

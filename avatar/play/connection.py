@@ -118,6 +118,7 @@ class Connection(RTCPeerConnection):
     ) -> None:
         """`patient`: see `gather.Agent`."""
         self._media_clock = clock
+        self._closing: asyncio.Task[None] | None = None
         self.path = Congestion()
         self._agent = functools.partial(Agent, tuple(ice_servers), network, patient=patient)
         # One transport for everything; our own agents ask the servers.
@@ -159,6 +160,13 @@ class Connection(RTCPeerConnection):
         return made
 
     async def close(self) -> None:
+        """Ends the connection, once, whoever asks and however often. aiortc's own waits for ever after one that was
+        cancelled half way, and it starts one itself when DTLS ends, in whatever task noticed."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close(), name="connection close")
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
         await super().close()
         self.path.pacer.close()
 

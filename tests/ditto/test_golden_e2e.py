@@ -104,7 +104,7 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("name", scenarios())
 def test_golden_online_e2e(name: str) -> None:
     g, told = GOLDEN.vectors("online_e2e"), GOLDEN.scenarios[name]

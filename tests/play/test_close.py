@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import threading
@@ -97,6 +98,23 @@ async def test_closing_twice_and_before_anything() -> None:
     client = ClientPeer()
     await client.offer()
     await client.close()
+
+
+async def test_a_close_ends_although_every_task_was_cancelled() -> None:
+    """As a loop does with what is left when it stops."""
+    ended = []
+    with contextlib.suppress(asyncio.CancelledError):  # what closes was cancelled as well
+        async with connected() as pair:
+            await pair.show(until=lambda: len(pair.pictures) >= 3)
+            closing = asyncio.create_task(pair.peer._connection.close())
+            await asyncio.sleep(0)
+            for task in asyncio.all_tasks() - {asyncio.current_task(), closing}:
+                task.cancel()
+            for peer in (pair.peer, pair.client):
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait_for(peer.close(), 10)
+                ended.append(peer)
+    assert len(ended) == 2
 
 
 def cut(peer: Peer | ClientPeer) -> None:

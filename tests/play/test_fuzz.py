@@ -33,8 +33,6 @@ FEW = 4_000
 MANY = int(os.environ.get("FUZZ_COUNT", "1000000"))
 GROWTH_BYTES = 3_000_000
 
-pytestmark = pytest.mark.timeout(0)
-
 
 def bent(source: bytes, chance: random.Random) -> bytes:
     """Cut, stretched, with wrong bits, or nothing but noise."""
