@@ -32,7 +32,7 @@ run:
 
 test:
 	$(_setup) test $(_extras) $(_browser)
-	@exec $(_python) -m pytest --numprocesses=$(JOBS) --dist=loadfile $(ARGS)
+	@exec $(_python) -m pytest --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 check:
 	$(_setup) test $(_extras) $(_browser)

@@ -25,6 +25,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if "soak" not in config.option.markexpr:
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("soak")])
         items[:] = [item for item in items if not item.get_closest_marker("soak")]
+    _long_first(items)
+
+
+def _long_first(items: list[pytest.Item]) -> None:
+    """Files side by side end together when those that may take minutes begin first, and then those of many tests."""
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+
+    def weight(path: Path) -> tuple[bool, int]:
+        marks = [item.get_closest_marker("timeout") for item in files[path]]
+        return any(mark is not None and mark.args[0] > 120 for mark in marks), len(files[path])
+
+    items.sort(key=lambda item: weight(item.path), reverse=True)
 
 
 _AGAIN_S = 30.0
