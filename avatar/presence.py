@@ -32,8 +32,12 @@ class Presence:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._attached = time.monotonic()
+        self._attached: float | None = None
+        """When the newest peer came, monotonic seconds."""
+        self._again = False
+        """It took another's place."""
         self._new_peer = asyncio.Event()
+        """Set, and then another one, whenever the session takes a peer."""
         self._lost: float | None = None
         """When the connection was found to be lost, monotonic seconds."""
 
@@ -49,8 +53,10 @@ class Presence:
 
     def attached(self) -> None:
         """The session has taken a peer."""
+        self._again = self._attached is not None
         self._attached = time.monotonic()
-        self._new_peer.set()
+        told, self._new_peer = self._new_peer, asyncio.Event()
+        told.set()
 
     async def replaced(self, old: Peer) -> None:
         """Returns when another peer than `old` is attached."""
@@ -71,10 +77,9 @@ class Presence:
         """Raises `Ended` when the session is over; that cancels everything else in its group."""
         session = self._session
         while True:
-            peer = session.peer
+            peer, new_peer = session.peer, self._new_peer
             assert peer is not None
-            self._new_peer.clear()
-            awaited = [session.ending, self._new_peer]
+            awaited = [session.ending, new_peer]
             if not peer.closed.is_set():
                 awaited.append(peer.closed)
                 if peer.connected.is_set():
@@ -84,7 +89,7 @@ class Presence:
             await _any(awaited, self._patience())
             if session.ending.is_set():
                 raise Ended
-            if self._new_peer.is_set():
+            if new_peer.is_set():
                 continue
             if peer.closed.is_set():
                 self._missing(peer)
@@ -113,7 +118,7 @@ class Presence:
 
     def _out_of_patience(self, peer: Peer) -> None:
         session = self._session
-        if self._lost is not None:
+        if self._lost is not None or (self._again and not peer.connected.is_set()):
             session.end(f"nobody came back within {RESUME_S:g} s")
         elif not peer.connected.is_set():
             session.end(f"nobody connected within {CONNECT_S:g} s")
@@ -125,12 +130,14 @@ class Presence:
     def _patience(self) -> float:
         """Seconds that may pass before the session ends by itself."""
         session, peer, now = self._session, self._session.peer, time.monotonic()
-        connecting = max(0.0, self._attached + CONNECT_S - now)
+        attached = now if self._attached is None else self._attached
+        connecting = max(0.0, attached + CONNECT_S - now)
         if self._lost is not None:
             back = max(0.0, self._lost + RESUME_S - now)
             return back if peer is None or peer.closed.is_set() else max(back, connecting)
         if peer is None or not peer.connected.is_set():
-            return connecting
+            # Who tries to come back may have to try again.
+            return max(0.0, attached + RESUME_S - now) if self._again else connecting
         if session.state != "idle":
             return IDLE_S
         return max(0.0, session.last_activity + IDLE_S - now)

@@ -46,12 +46,14 @@ _ENCODERS = {"vp9": "libvpx-vp9", "vp8": "libvpx"}
 """What PyAV sets a track's parameters up with; nothing is encoded by it."""
 _RAW = {"h264": "h264", "av1": "obu"}
 """FFmpeg's formats of bare streams, for the others."""
+_OPTIONS = {"webm": {"flush_packets": "1"}, "mp4": {"flush_packets": "1", "movflags": "hybrid_fragmented"}}
+"""What has been written can be read when the end of the file cannot be written any more."""
 _DELIMITER = {"h264": b"", "av1": b"\x12\0"}
 """What such a stream must begin with: AV1's temporal delimiter (AV1 bitstream specification §7.5)."""
 
 
 class Recording(AvatarError):
-    """A recording is running already, or none is."""
+    """A recording is running already, or none is, or it failed."""
 
     status, code = 409, "recording"
 
@@ -135,7 +137,8 @@ class Recorder:
         self._ended = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._container: Any = av.open(str(path), "w", format=format)
+            path.touch()  # FFmpeg opens it later
+            self._container: Any = av.open(str(path), "w", format=format, options=_OPTIONS[format])
         except (OSError, av.FFmpegError) as error:
             raise Invalid(f"The recording cannot be written: {error.strerror}.", field="recordings") from None
         self._thread = threading.Thread(target=self._run, name="recording", daemon=True)
@@ -184,38 +187,51 @@ class Recorder:
             self.failure = "The disk cannot keep up."
 
     async def close(self) -> Film:
-        """Finishes the file. Raises `Recording` when there is nothing in it, or it could not be written."""
+        """Finishes the file. Raises `Recording` when there is nothing in it, or it could not be written to its end;
+        what there is of it stays."""
         self._ended = True
         await self._source.leave(self)
         self._broadcast.sound.leave(self._sounds)
-        await asyncio.to_thread(self._finish)
-        if self.failure or self._origin is None:
-            self.path.unlink(missing_ok=True)
-            raise Recording(self.failure or "Nothing was recorded: there was no picture yet.", code="recording_failed")
-        await asyncio.to_thread(self._write_captions)
-        return Film(self.path, self.captions_path, round(self.seconds, 2), self.path.stat().st_size)
+        size = await asyncio.to_thread(self._finish)
+        if self.failure or not size:
+            words = self.failure or "Nothing was recorded: there was no picture yet."
+            raise Recording(words, code="recording_failed", recording=self.path.name if size else None)
+        return Film(self.path, self.captions_path, round(self.seconds, 2), size)
 
-    def _finish(self) -> None:
+    def _finish(self) -> int:
+        """Bytes in the file; 0 when there is no use in it, and it is gone."""
         self._items.put(None)
         self._thread.join()
-
-    def _write_captions(self) -> None:
-        assert self._origin is not None
-        self.captions_path.write_text(self.captions.vtt(self._origin, self.seconds), encoding="utf-8")
+        size = 0
+        try:
+            size = self.path.stat().st_size
+            if self._origin is None or not size:
+                self.path.unlink(missing_ok=True)
+                return 0
+            self.captions_path.write_text(self.captions.vtt(self._origin, self.seconds), encoding="utf-8")
+        except OSError as error:
+            self.failure = self.failure or f"The recording could not be written: {error.strerror}."
+        return size
 
     # On the thread.
 
     def _run(self) -> None:
         try:
             self._write()
-        except (OSError, av.FFmpegError, ValueError) as error:
-            self.failure = f"The recording could not be written: {error}."
-            log.warning("%s", self.failure)
-            self._ended = True
+        except Exception as error:  # a full disk, or whatever a container says to packets that it does not like
+            self._fail(error)
             while self._items.get() is not None:
                 pass
-        finally:
+        try:
             self._container.close()
+        except (OSError, av.FFmpegError) as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        if not self.failure:
+            self.failure = f"The recording could not be written: {getattr(error, 'strerror', None) or error}."
+            log.warning("%s", self.failure)
+        self._ended = True
 
     def _write(self) -> None:
         early: list[Sound] = []

@@ -15,11 +15,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Literal
 
 from . import effect
 from .audience import Audience
+from .camera import Camera
 from .captions import captions
 from .conversation import Conversation
 from .engines import Engines
@@ -43,7 +43,6 @@ from .play.source import Broadcast
 from .presence import Ended, Presence
 from .quality import EVERY_S, Alarm, Monitor
 from .recognition import Recognition
-from .recording import Film, Format, Recorder, Recording
 from .seams import Rig
 from .tunables import Tunables, update
 from .turns import Request, new_id
@@ -90,6 +89,7 @@ class Session:
         self.rig: Rig | None = None
         self.stage: Stage | None = None
         self.playout = Playout(self.clock, self, self._idle, self._on_slice)
+        self.playout.on_encore = self._on_encore
         self.inbox: asyncio.Queue[Request] = asyncio.Queue(WAITING_TURNS)
         self.last_activity = time.monotonic()
         self._engines = engines
@@ -97,11 +97,13 @@ class Session:
         self._on_turn = on_turn
         self._on_alarm = on_alarm
         self.quality = Monitor()
-        self.recorder: Recorder | None = None
+        self.camera = Camera(broadcast)
         self._conversation = Conversation(self, engines)
         self._listener = Listener(self, engines)
         self._limits = effect.Limits()
         self.ending = asyncio.Event()
+        self.joining = asyncio.Lock()
+        """Held by who answers an offer for this session: two at once would both take the place of one peer."""
         self.presence = Presence(self)
         self._shown_turn: str | None = None
         self.user_speaking = False
@@ -181,6 +183,7 @@ class Session:
         the user has said is answered still when it is the user's own voice that interrupts. `onset` is the moment
         (monotonic seconds) that asked for it. None when no turn runs."""
         self._drop_waiting(by_voice)
+        self.playout.end_encore()
         return self._conversation.interrupt(onset)
 
     def _drop_waiting(self, by_voice: bool) -> None:
@@ -232,7 +235,7 @@ class Session:
             "ignored": sorted(self._engines.face.ignores) if self._engines.face_ready.is_set() else [],
             "transport": self.peer.stats() if self.peer is not None else {},
             "playout": self.playout.stats(),
-            "recording": round(self.recorder.seconds, 1) if self.recorder is not None else None,
+            "recording": self.camera.seconds,
             "quality": self.quality.as_json(),
             "turns": list(self.turns),
         }
@@ -251,27 +254,14 @@ class Session:
     def outbox(self, event: Event) -> None:
         """Tells the client."""
         self.on_event(event)
-        if self.recorder is not None:
-            self.recorder.tell(event)
-
-    def record(self, path: Path, kind: Format) -> Recorder:
-        """Begins a recording. Raises `Recording` when one is running, `Invalid` when it cannot be written."""
-        if self.recorder is not None:
-            raise Recording("A recording is running already; end it first.")
-        self.recorder = Recorder(self.broadcast, path, kind)
-        return self.recorder
-
-    async def end_recording(self) -> Film:
-        """Raises `Recording` when there is none, or nothing in it."""
-        recorder, self.recorder = self.recorder, None
-        if recorder is None:
-            raise Recording("Nothing is being recorded.", code="no_recording")
-        return await recorder.close()
+        self.camera.tell(event)
 
     def user_spoke(self, speaking: bool) -> None:
         """The user's voice began or ended."""
         self.user_speaking = speaking
         self.last_activity = time.monotonic()
+        if speaking and self.tunables.interruptible:
+            self.playout.end_encore()
         if not self._conversation.busy:
             self.enter("listening" if speaking else "idle")
 
@@ -306,6 +296,13 @@ class Session:
         for event in captions(piece, slot, self.playout):
             self.outbox(event)
 
+    def _on_encore(self, begins: bool) -> None:
+        """The last words of a turn that is over are said again, because they had not arrived."""
+        if self._shown_turn is not None:
+            self.outbox(AvatarSpeech(self._shown_turn, speaking=begins))
+        if not begins and not self._conversation.busy:
+            self.enter("listening" if self.user_speaking else "idle")
+
     # -- life ------------------------------------------------------------------------------------------------------
 
     async def peer_replaced(self, old: Peer) -> None:
@@ -332,9 +329,8 @@ class Session:
         """Takes samples of the connection's quality."""
         while True:
             await asyncio.sleep(EVERY_S)
-            if self.recorder is not None and not self.recorder.taking:
-                with contextlib.suppress(Recording):
-                    await self.end_recording()
+            if (failure := await self.camera.look()) is not None:
+                self.outbox(Notice(failure.message))
             if self.presence.state != "connected" or self.peer is None:
                 continue
             for alarm in self.quality.sample(time.monotonic() - self.created, self.peer.stats()):
@@ -386,10 +382,7 @@ class Session:
         if self.stage is not None:
             await self.stage.close()
         await self.audience.close()
-        if self.recorder is not None:
-            with contextlib.suppress(Recording):
-                film = await self.end_recording()
-                log.info("session %s was recorded: %s, %g s", self.id, film.path.name, film.seconds)
+        await self.camera.close()
         if self.peer is not None:
             await self.peer.close()
         log.info("session %s ended: %s", self.id, self.why_ended)

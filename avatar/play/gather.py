@@ -43,6 +43,8 @@ MAX_SERVERS = 4
 """Of each kind that are asked."""
 REPEAT_S = 0.05
 """Between two repetitions of a check that the other side's own checks bring about."""
+GOODBYE_S = 2.0
+"""A TURN server gets to confirm that a relay is given back; one that is silent forgets it by itself (RFC 8656 §7)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +119,12 @@ class Agent(Connection):
             return
         self._gathered = True
         if not self._network.relay_only:
-            for address in host_addresses():
-                await self._listen(address)
+            try:
+                for address in host_addresses():
+                    await self._listen(address)
+            except AtCapacity:
+                await self._leave_ports()
+                raise
             self._tell_public()
         self._ask_servers()
         if self._patient and self._asking:
@@ -135,6 +141,13 @@ class Agent(Connection):
         host, port = protocol.transport.get_extra_info("sockname")[:2]
         protocol.local_candidate = self._candidate("host", host, port)
         self._local_candidates.append(protocol.local_candidate)
+
+    async def _leave_ports(self) -> None:
+        """Some addresses had a port and others none: others may have use for them."""
+        for protocol in self._protocols:
+            await protocol.close()
+        self._protocols.clear()
+        self._local_candidates.clear()
 
     async def _bind(self, address: str) -> StunProtocol:
         loop = asyncio.get_running_loop()
@@ -231,7 +244,7 @@ class Agent(Connection):
                 log.info("No relay of %s: %r", parsed["host"], error)
                 continue
             if self._closing or self._check_list_done:
-                await protocol.close()  # it came too late to be of use
+                _give_back(protocol)  # it came too late to be of use
                 return
             self._local_candidates.append(candidate)
             self._protocols.append(protocol)
@@ -282,7 +295,33 @@ class Agent(Connection):
             task.cancel()
         if self._asking:
             await asyncio.wait(list(self._asking))
+        protocols: list[StunProtocol] = self._protocols
+        relays = [p for p in protocols if p.local_candidate.type == "relay"]
+        for relay in relays:
+            protocols.remove(relay)
         await super().close()
+        for relay in relays:
+            _give_back(relay)
+
+
+_leaving: set[asyncio.Task[None]] = set()
+
+
+def _give_back(relay: StunProtocol) -> None:
+    """Ends a relay beside everything else: the server may be far away, or silent for a minute, and whoever leaves shall
+    not wait for it."""
+    task = asyncio.create_task(_goodbye(relay), name="relay goodbye")
+    _leaving.add(task)
+    task.add_done_callback(_leaving.discard)
+
+
+async def _goodbye(relay: StunProtocol) -> None:
+    transport: Any = relay.transport
+    try:
+        async with asyncio.timeout(GOODBYE_S):
+            await asyncio.shield(relay.close())
+    except TimeoutError:
+        transport._TurnTransport__close_task.cancel()  # closes the socket
 
 
 def _version(address: str) -> int:

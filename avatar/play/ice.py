@@ -38,6 +38,8 @@ class IceTransport(RTCIceTransport):
         """What all agents put their data into, and None when one of them ends."""
         self._remote: tuple[str | None, str | None] | None = None
         self._restarting: asyncio.Task[None] | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+        """The ends of rounds that came to nothing."""
         self.on_path: Callable[[], None] = lambda: None
         """Another path has been taken."""
         self.heard = time.monotonic()
@@ -86,6 +88,10 @@ class IceTransport(RTCIceTransport):
         if self.state != "completed" or self._remote in (None, credentials):
             return False
         self._remote = credentials
+        if self._newest is not self._connection:  # that round has found nothing yet, or was never begun
+            task = asyncio.create_task(self._newest.close(), name="ICE round close")
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
         self._gatherer = self._make_gatherer()
         self._newest.ice_controlling = self._connection.ice_controlling
         self._newest._queue = self._queue
@@ -141,4 +147,6 @@ class IceTransport(RTCIceTransport):
             await asyncio.wait([self._restarting])
         if self._newest is not self._connection:
             await self._newest.close()
+        if self._closing:
+            await asyncio.wait(list(self._closing))
         await super().stop()

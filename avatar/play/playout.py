@@ -82,6 +82,11 @@ class Playout:
         """The end of cut speech, for the first packet of the next slot."""
         self._rewind = Rewind()
         self._paused = False
+        self._encore = False
+        """What is queued are the last words of a turn that is over: nobody had heard them."""
+        self._encore_told = False
+        self.on_encore: Callable[[bool], None] = lambda begins: None
+        """Such words begin to sound, or have ended."""
         self._voiced = False
         """The last packet that was sent held speech."""
         self.shown = -1
@@ -118,6 +123,7 @@ class Playout:
             return
         self._paused = True
         back = self._rewind.since(self._clock.slot_at(since), self._turn)
+        self._encore = self._encore or bool(back and self._ended and self._drained.is_set())
         for piece in back:
             self._heard.unplayed(piece)
         if back:
@@ -134,6 +140,7 @@ class Playout:
 
     def begin(self, turn_id: str) -> None:
         """From now on slices of this turn alone are accepted."""
+        self.end_encore()
         self._rewind.clear()
         self._turn = turn_id
         self._ended = False
@@ -153,6 +160,11 @@ class Playout:
     def current(self, take: int) -> bool:
         """Whether slices of this take may still be sent: neither held nor cut since."""
         return take == self._take_no
+
+    def end_encore(self) -> None:
+        """Something newer is to be said or heard than the last words of a turn that is over. Harmless without."""
+        if self._encore:
+            self.flush()
 
     async def put(self, piece: Slice, take: int | None = None) -> bool:
         """Queues a slice, waiting for room. False: its turn has been cut or has never begun, or its take was held, and
@@ -199,7 +211,7 @@ class Playout:
         self._queue.clear()
         self._rewind.clear()
         self._room.set()
-        self._drained.set()
+        self._dry()
         return self._heard.result()
 
     def heard(self) -> Heard:
@@ -238,11 +250,18 @@ class Playout:
                 self._output.send_sound(2 * slot + 1, self._half)
                 self._half = SILENCE
                 if not self._queue:
-                    self._drained.set()
+                    self._dry()
                 slot += 1
         finally:
             if self._idle_task is not None:
                 self._idle_task.cancel()
+
+    def _dry(self) -> None:
+        """Nothing is queued."""
+        self._drained.set()
+        told, self._encore, self._encore_told = self._encore_told, False, False
+        if told:
+            self.on_encore(False)
 
     def _catch_up(self, slot: int) -> int:
         """The slot to send next: `slot`, or a later one when the loop has overslept."""
@@ -270,6 +289,9 @@ class Playout:
         self._output.send_picture(slot, piece.frame.i420)
         self._output.send_sound(2 * slot, first)
         if piece.turn_id is not None:
+            if self._encore and not self._encore_told:
+                self._encore_told = True
+                self.on_encore(True)
             self._heard.played(piece)
             self._rewind.sent(slot, piece)
             self._on_slice(piece, slot)

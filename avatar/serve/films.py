@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from ..errors import AvatarError, Invalid, NotFound
-from ..recording import CODECS, Film
+from ..recording import CODECS, Film, Recording
 from . import bodies
 from .state import STATE
 
@@ -50,7 +50,7 @@ async def begin(request: web.Request) -> web.Response:
     kind = body.get("format", "webm")
     if kind not in CODECS:
         raise Invalid(f"format must be one of {', '.join(CODECS)}.", field="format")
-    recorder = session.record(folder / f"{session.id}-{secrets.token_hex(4)}.{kind}", kind)
+    recorder = session.camera.begin(folder / f"{session.id}-{secrets.token_hex(4)}.{kind}", kind)
     return web.json_response({"recording": recorder.path.name, "codec": recorder.codec}, status=201)
 
 
@@ -58,7 +58,7 @@ async def end(request: web.Request) -> web.Response:
     """Finishes the file; answers its name, length and size."""
     _folder(request)
     session = request.app[STATE].sessions.get(request.match_info["id"])
-    return web.json_response(_film(await session.end_recording()))
+    return web.json_response(_film(await session.camera.end()))
 
 
 async def index(request: web.Request) -> web.Response:
@@ -87,5 +87,7 @@ async def get(request: web.Request) -> web.StreamResponse:
 
 async def delete(request: web.Request) -> web.Response:
     path = await asyncio.to_thread(_path, request)
+    if path in {session.camera.path for session in request.app[STATE].sessions.all()}:
+        raise Recording("This recording is still running; end it first.")
     await asyncio.to_thread(path.unlink, missing_ok=True)
     return web.Response(status=204)

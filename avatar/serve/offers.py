@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from ..clock import MediaClock
-from ..errors import AvatarError, BadRequest, Invalid
+from ..errors import AtCapacity, AvatarError, BadRequest, Invalid, NotFound
 from ..greeting import greeting
 from ..play.source import Broadcast
 from ..session import Session
@@ -83,20 +83,34 @@ async def _renegotiate(request: web.Request, session: Session, sdp: str, changes
     fingerprint tells)."""
     if changes:
         session.update({name: value for name, value in changes.items() if TABLE[name].live != "no"})
-    peer = session.peer
-    assert peer is not None
-    if peer.knows(sdp):
-        return _answered(request, session, await peer.answer(sdp))
-    state = request.app[STATE]
-    fresh = state.peer(session.broadcast, session.tunables, codec=session.tunables.codec)
+    async with session.joining:
+        peer = session.peer
+        assert peer is not None
+        if peer.knows(sdp):
+            return _answered(request, session, await peer.answer(sdp))
+        try:
+            answer = await _replace(request, session, sdp)
+        except AtCapacity:
+            if not peer.closed.is_set():
+                raise
+            await peer.close()  # its ports may be the only ones left
+            answer = await _replace(request, session, sdp)
+        await peer.close()
+    return _answered(request, session, answer)
+
+
+async def _replace(request: web.Request, session: Session, sdp: str) -> str:
+    """The answer of a new peer, which the session has taken."""
+    fresh = request.app[STATE].peer(session.broadcast, session.tunables, codec=session.tunables.codec)
     try:
         answer = await fresh.answer(sdp)
+        if session.ending.is_set():
+            raise NotFound("The session has ended meanwhile.", code="no_such_session")
     except BaseException:
         await fresh.close()
         raise
     session.attach(fresh)
-    await peer.close()
-    return _answered(request, session, answer)
+    return answer
 
 
 def _answered(request: web.Request, session: Session, sdp: str) -> web.Response:

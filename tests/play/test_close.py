@@ -117,6 +117,18 @@ async def test_a_close_ends_although_every_task_was_cancelled() -> None:
     assert len(ended) == 2
 
 
+async def test_rounds_of_ice_that_come_to_nothing_leave_nothing() -> None:
+    before = sockets()
+    async with connected() as pair:
+        await pair.show(until=lambda: len(pair.pictures) >= 3)
+        for round_no in range(4):  # nobody answers these checks
+            await pair.peer.restart(f"round{round_no}", "p" * 22, [])
+        await asyncio.sleep(0)
+        await pair.peer.restart("last", "p" * 22, [])
+    await settle()
+    assert sockets() == before
+
+
 def cut(peer: Peer | ClientPeer) -> None:
     """Its packets reach nobody any more, and it hears none: the machine is gone."""
     for protocol in peer._connection.ice._connection._protocols:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import psutil
 import pytest
 from aiortc.sdp import candidate_from_sdp
 
@@ -24,6 +25,7 @@ from tests.absent import absent
 from tests.play.offers import line, offer
 from tests.play.pairs import connected
 from tests.play.relay import Relay, coturn
+from tests.play.test_close import sockets
 
 OFFER = offer(line("audio", "0"), line("video", "1"))
 
@@ -100,6 +102,22 @@ async def test_silent_servers_hold_up_no_answer() -> None:
         assert time.monotonic() - began < gather.SERVER_S / 2, "and nobody waits for them at the end"
 
 
+async def test_a_relay_that_falls_silent_holds_up_no_goodbye(relay: Relay) -> None:
+    peer = Peer(MediaClock(), ice_servers=[relay.server("udp")])
+    await peer.answer(OFFER)
+    await until(lambda: any("typ relay" in candidate for candidate in peer.candidates()[0]))
+    (coturn_process,) = (p for p in psutil.Process().children() if p.name() == "turnserver")
+    open_sockets = sockets()
+    coturn_process.suspend()
+    try:
+        async with asyncio.timeout(20):  # its answer would be waited for for a minute
+            await peer.close()
+        await until(lambda: not gather._leaving)
+        assert sockets() < open_sockets
+    finally:
+        coturn_process.resume()
+
+
 async def test_ports_stay_in_their_range_and_run_out_with_a_word() -> None:
     first = free_ports(2)
     network = Network(ports=(first, first + 1))
@@ -119,6 +137,20 @@ async def test_ports_stay_in_their_range_and_run_out_with_a_word() -> None:
     again = Peer(MediaClock(), network=network)
     await again.answer(OFFER)
     await again.close()
+
+
+async def test_without_a_port_on_every_address_none_is_kept() -> None:
+    first = free_ports(1)
+    addresses = gather.host_addresses()
+    if len(addresses) < 2:
+        pytest.skip("this machine has one address")
+    families = [socket.AF_INET6 if ":" in address else socket.AF_INET for address in addresses]
+    with socket.socket(families[-1], socket.SOCK_DGRAM) as other:
+        other.bind((addresses[-1], first))
+        with pytest.raises(AtCapacity):
+            await gather.Agent((), Network(ports=(first, first))).gather_candidates()
+        with socket.socket(families[0], socket.SOCK_DGRAM) as free:
+            free.bind((addresses[0], first))
 
 
 async def test_a_forwarded_address_is_told_with_the_port_behind_it() -> None:

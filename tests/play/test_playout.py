@@ -373,3 +373,55 @@ def test_what_is_kept_for_a_rewind_is_bounded() -> None:
 async def put_all(house: House, pieces: list[Slice]) -> None:
     for piece in pieces:
         assert await house.playout.put(piece)
+
+
+async def test_last_words_that_did_not_arrive_are_told_as_speech(house: House) -> None:
+    told: list[bool] = []
+    house.playout.on_encore = told.append
+    clock = house.playout._clock
+
+    async def say(turn: str) -> None:
+        house.playout.begin(turn)
+        await put_all(house, house.slices(turn, 10, text="end"))
+        await house.playout.finish()
+
+    await say("a")
+    house.playout.pause(clock.due(house.sent[4][1]))
+    house.playout.resume()
+    await house.playout.finish()
+    assert told == [True, False]
+
+    told.clear()
+    house.playout.pause(clock.due(house.sent[-1][1]))
+    await say_while_paused(house, "b")
+    assert told == [], "nobody has heard of them"
+    assert {piece.turn_id for piece, _ in house.sent[-10:]} == {"b"}
+
+    house.playout.pause(clock.due(house.sent[-8][1]))
+    house.playout.resume()
+    await until(lambda: bool(told))
+    house.playout.begin("c")
+    assert told == [True, False], "something newer is to be said"
+    assert not house.playout.queued
+
+
+async def say_while_paused(house: House, turn: str) -> None:
+    house.playout.begin(turn)
+    putting = asyncio.create_task(put_all(house, house.slices(turn, 10, text="new")))
+    await until(lambda: house.playout.queued == 10)
+    house.playout.resume()
+    await putting
+    await house.playout.finish()
+    assert house.playout.heard().complete and house.playout.heard().text == "new"
+
+
+async def test_a_turn_that_goes_on_is_no_encore(house: House) -> None:
+    told: list[bool] = []
+    house.playout.on_encore = told.append
+    house.playout.begin("a")
+    await put_all(house, house.slices("a", 10))
+    await until(lambda: len(house.sent) == 10)
+    house.playout.pause(house.playout._clock.due(house.sent[4][1]))
+    house.playout.resume()
+    await house.playout.finish()
+    assert told == []

