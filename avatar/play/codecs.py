@@ -24,7 +24,8 @@ from .feedback import URI
 VIDEO_CODECS = ("vp9", "av1", "h264", "vp8") if svtav1.available() else ("vp9", "h264", "vp8")
 """What can be sent and received, by the names that `codec` takes."""
 
-_FEEDBACK = (("nack", None), ("nack", "pli"), ("ccm", "fir"), ("goog-remb", None), ("transport-cc", None))
+_ARRIVALS = "transport-cc"
+_FEEDBACK = (("nack", None), ("nack", "pli"), ("ccm", "fir"), ("goog-remb", None), (_ARRIVALS, None))
 _ADDED = {"video/VP9": {"profile-id": "0"}, "video/AV1": {"profile": "0", "level-idx": "5", "tier": "0"}}
 """With the parameters of offers of ours; AV1's are its defaults (payload format §7.2.1)."""
 _RED_TYPE = 63
@@ -62,13 +63,14 @@ def _register() -> None:
         if not is_rtx(codec):
             codec.rtcpFeedback = feedback
     for codec in opus():
-        codec.rtcpFeedback = [RTCRtcpFeedback(type="transport-cc")]
+        codec.rtcpFeedback = [RTCRtcpFeedback(type=_ARRIVALS)]
         CODECS["audio"].append(
             RTCRtpCodecParameters(
                 mimeType="audio/red",
                 clockRate=codec.clockRate,
                 channels=codec.channels,
                 payloadType=_RED_TYPE,
+                rtcpFeedback=[RTCRtcpFeedback(type=_ARRIVALS)],
                 parameters={f"{codec.payloadType}/{codec.payloadType}": None},
             )
         )
@@ -84,6 +86,19 @@ def is_rtx(codec: Any) -> bool:
 
 def is_red(codec: Any) -> bool:
     return name(codec) == "red"
+
+
+def forgo_arrivals(codecs: Iterable[Any]) -> bool:
+    """Takes the promise to tell when each packet arrived out of the answer to a client that sends its voice, and says
+    whether it did. Browsers take it for a wish to know the path's width, and pad the voice up to ten times its rate;
+    they name it for Opus. Clients of ours, which mind it when they choose how much they repeat, name it for redundant
+    packets too."""
+    codecs = list(codecs)
+    if any(is_red(codec) and any(f.type == _ARRIVALS for f in codec.rtcpFeedback) for codec in codecs):
+        return False
+    for codec in codecs:
+        codec.rtcpFeedback = [f for f in codec.rtcpFeedback if f.type != _ARRIVALS]
+    return True
 
 
 def name(codec: Any) -> str:

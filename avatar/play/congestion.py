@@ -18,7 +18,7 @@ FLOOR = 60_000
 CEILING = 4_000_000
 _KEPT = 4_000
 """Packets whose sending is remembered: some ten seconds."""
-_FIRST_RTT_S = 0.1
+FIRST_RTT_S = 0.1
 _QUEUED_S = 0.1
 """A queue that is longer is waited for, by everything but sound."""
 _SILENT_S = 0.4
@@ -49,7 +49,7 @@ class Congestion:
         self._told = -1
         """The highest number that a report has spoken of."""
         self._clock = ArrivalClock()
-        self._rtt = _FIRST_RTT_S
+        self._rtt = FIRST_RTT_S
         self._shortest = 0.0
         self._ceiling = CEILING
         self.last_report = float("-inf")
@@ -70,6 +70,11 @@ class Congestion:
     def set_rtt(self, seconds: float) -> None:
         self._rtt = seconds
         self._shortest = min(self._shortest, seconds) if self._shortest else seconds
+
+    @property
+    def rtt_s(self) -> float:
+        """A round trip, smoothed; a guess before the first report."""
+        return self._rtt
 
     @property
     def trip_s(self) -> float:

@@ -1,7 +1,8 @@
 """Puts sound packets in order and dates what is missing. Pure code: time is handed in.
 
 For ears, not for loudspeakers: a packet that is next in order is handed on the moment it comes, so an undisturbed
-network adds no delay. Only a gap is waited at, 20 to 60 ms as packets turn out to overtake each other, then bridged.
+network adds no delay. Only a gap is waited at, 20 to 60 ms as packets turn out to overtake each other, longer where its
+packets have been asked for once more, then bridged.
 """
 
 from __future__ import annotations
@@ -61,6 +62,8 @@ class SoundBuffer:
         """One past the last sample that the sender is known to have sent before that."""
         self._wait = MIN_WAIT_S
         self._calm = 0
+        self._expected: dict[int, float] = {}
+        """Sequence numbers that have been asked for → until when they are waited for, monotonic seconds."""
         self._mended: dict[int, None] = {}
         """Sequence numbers handed on as copies lately."""
         self.late = self.duplicates = self.lost = self.recovered = 0
@@ -88,8 +91,11 @@ class SoundBuffer:
             del self._mended[sequence]
             self.recovered -= 1
             return
+        asked = self._expected.pop(sequence, None) is not None
         if sequence < self._next_sequence:
             self.late += 1
+            if asked:
+                return  # it has come twice as far as others: no sign of a restless path
             self._wait = min(MAX_WAIT_S, self._wait + _WAIT_STEP_S)
             self._calm = 0
             return
@@ -121,6 +127,29 @@ class SoundBuffer:
         if vacant is not None and begin + samples <= limit:
             self._held[vacant] = _Held(begin, data, now, copied=True)
 
+    def missing(self) -> list[int]:
+        """Sequence numbers, in order, of packets with sound that are known to be lost so far, where what follows is
+        here. None once silence has taken their place."""
+        if not self._held or self._next_sequence is None or self._next_timestamp > self._end:
+            return []
+        found: list[int] = []
+        vacant: list[int] = []
+        place, end = self._next_sequence, self._end
+        for sequence in sorted(self._held):
+            held = self._held[sequence]
+            vacant += range(place, sequence)
+            place = sequence + 1
+            if held.data:
+                found += vacant if held.timestamp > end else ()  # else it was padding
+                vacant, end = [], held.timestamp + duration(held.data)
+        return found
+
+    def expect(self, sequence: int, until: float) -> None:
+        """A missing packet has been asked for; it is waited for until that moment, monotonic seconds."""
+        self._expected[sequence] = until
+        if len(self._expected) > _MAX_HELD:
+            del self._expected[next(iter(self._expected))]
+
     def pop(self, now: float) -> list[Piece]:
         """What can be handed on now."""
         pieces: list[Piece] = []
@@ -130,7 +159,7 @@ class SoundBuffer:
                 following = self._following
                 if following is None:
                     break
-                waited = now >= self._held[following].arrival + self._wait - 1e-6
+                waited = now >= self._patience(following) - 1e-6
                 if self._held[following].timestamp > self._end and not waited:
                     break
                 self._bridge(following, pieces)
@@ -167,7 +196,14 @@ class SoundBuffer:
     def deadline(self) -> float | None:
         """When `pop` has something to say even if nothing comes, monotonic seconds."""
         following = self._following
-        return None if following is None else self._held[following].arrival + self._wait
+        return None if following is None else self._patience(following)
+
+    def _patience(self, following: int) -> float:
+        """Until when the gap before that packet is waited at, monotonic seconds."""
+        assert self._next_sequence is not None
+        gap = range(self._next_sequence, following)
+        usual = self._held[following].arrival + self._wait
+        return max([usual, *(self._expected[sequence] for sequence in gap if sequence in self._expected)])
 
     def skip(self, samples: int) -> None:
         """Silence was put in while the sender was still: what it sends next goes on behind it."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from aiortc import rtp
 
 from ..clock import AUDIO_RATE
 from ..types import Pcm
-from . import codecs, red
+from . import codecs, nack, red
+from .congestion import FIRST_RTT_S
 from .jitter import Piece, SoundBuffer
 from .opus import OpusDecoder
 from .receiver import MediaReceiver
@@ -22,13 +25,15 @@ log = logging.getLogger(__name__)
 
 class SoundReceiver(MediaReceiver):
     """Opus, plain or redundant. Hands on decoded pieces in order, each with its timestamp. What was lost is taken from
-    a copy that came with a later packet (RFC 2198), else from the coarse one of Opus's own, else guessed."""
+    a copy that came with a later packet (RFC 2198), else asked for again (RFC 4585), else taken from the coarse copy of
+    Opus's own, else guessed."""
 
     rate = AUDIO_RATE
 
     def __init__(self, transport: Any) -> None:
         super().__init__("audio", transport)
         self._buffer = SoundBuffer()
+        self._nacks = nack.Nacks()
         self._decoder: OpusDecoder | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.on_sound: Callable[[Pcm, Piece], None] = lambda pcm, piece: None
@@ -46,6 +51,7 @@ class SoundReceiver(MediaReceiver):
     def _restart(self, ssrc: int) -> None:
         super()._restart(ssrc)
         self._buffer = SoundBuffer()
+        self._nacks = nack.Nacks()
 
     def _take(self, packet: Any, sequence: int, timestamp: int, now: float) -> None:
         data = packet.payload
@@ -58,12 +64,32 @@ class SoundReceiver(MediaReceiver):
                 return
             for copy in reversed(copies):
                 self._buffer.mend(sequence, timestamp, copy.offset, copy.data, now)
-        self._buffer.add(sequence, timestamp, data, now)
-        self._drain()
+        self._add(sequence, timestamp, data, now)
 
     def _take_padding(self, packet: Any, sequence: int, timestamp: int, now: float) -> None:
-        self._buffer.add(sequence, timestamp, b"", now)
+        self._add(sequence, timestamp, b"", now)
+
+    def _add(self, sequence: int, timestamp: int, data: bytes, now: float) -> None:
+        self._nacks.arrived(sequence, now)
+        self.repaired = self._nacks.answered
+        self._buffer.add(sequence, timestamp, data, now)
         self._drain()
+        self._ask(now)
+
+    def _ask(self, now: float) -> None:
+        """Asks for what is missing, if it may come in time."""
+        missing = self._buffer.missing()
+        rtt = FIRST_RTT_S if self.path is None else self.path.rtt_s
+        if not (asked := self._nacks.ask(missing, now, rtt)) or self._own_ssrc is None or self._ssrc is None:
+            return
+        for sequence in asked:
+            if (until := self._nacks.until(sequence)) is not None:
+                self._buffer.expect(sequence, until)
+        self.nack += 1
+        for part in nack.split(asked):
+            packet = rtp.RtcpRtpfbPacket(fmt=rtp.RTCP_RTPFB_NACK, ssrc=self._own_ssrc, media_ssrc=self._ssrc, lost=part)
+            with contextlib.suppress(ConnectionError):
+                self.transport.post(bytes(packet))
 
     def _plain(self) -> int:
         """The payload type of Opus, whose packets the blocks of redundant ones are."""

@@ -70,12 +70,14 @@ class Microphone:
         """Runs on a timer from the first packet on."""
         now = time.monotonic()
         still = now - self._heard
-        if still >= STILL_S:
+        buffer = None if self._receiver is None else self._receiver.buffer
+        waiting = buffer is not None and buffer.deadline is not None  # for what has been asked for once more
+        if still >= STILL_S and not waiting:
             samples = int((now - self._covered) * AUDIO_RATE)
             self._covered += samples / AUDIO_RATE
             self.filled += samples
-            if self._receiver is not None:
-                self._receiver.buffer.skip(samples)
+            if buffer is not None:
+                buffer.skip(samples)
             self._append(np.zeros(samples, np.int16))
         pause = _TICK_S if still >= STILL_S else STILL_S - still
         self._timer = asyncio.get_running_loop().call_later(pause, self._fill)

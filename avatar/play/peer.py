@@ -190,6 +190,8 @@ class Peer:
             for codec in transceiver._codecs:
                 if codecs.name(codec) == "opus":
                     codec.parameters = {"minptime": 10} if mixed else {"minptime": 10, "useinbandfec": 1}
+            if plan.sends(line.role):
+                receiver.tells_arrivals = not codecs.forgo_arrivals(transceiver._codecs)
             if self._ear is None or line.role == "microphone":
                 self._ear = receiver
                 self._microphone.attach(receiver)

@@ -54,6 +54,8 @@ class MediaReceiver(RTCRtpReceiver):
         self.bytes_received = self.repaired = self.nack = self.pli = 0
         self.path: Congestion | None = None
         """The connection's, where arrivals are collected."""
+        self.tells_arrivals = True
+        """The other side is told when each packet came."""
         self.first_received: float | None = None
         self.last_received: float | None = None
 
@@ -133,7 +135,7 @@ class MediaReceiver(RTCRtpReceiver):
     async def _note(self, packet: Any, now: float) -> None:
         """Transport-wide feedback: one of the receivers of a connection sends it for all of them."""
         number = packet.extensions.transport_sequence_number
-        if number is None or self.path is None or self._own_ssrc is None:
+        if number is None or self.path is None or self._own_ssrc is None or not self.tells_arrivals:
             return
         self.path.arrivals.add(number, now)
         if now - self.path.arrivals_told >= FEEDBACK_S:

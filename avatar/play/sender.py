@@ -71,6 +71,8 @@ class MediaSender(RTCRtpSender):
 
     rate = 90_000
     """Hz of the RTP clock."""
+    resends = False
+    """Lost packets are sent again as they were, on the same stream, if the other side asks for them."""
 
     def __init__(self, kind: str, transport: Any, clock: MediaClock, path: Congestion) -> None:
         super().__init__(kind, transport)
@@ -157,7 +159,7 @@ class MediaSender(RTCRtpSender):
         elif isinstance(packet, rtp.RtcpRtpfbPacket) and packet.fmt == rtp.RTCP_RTPFB_NACK:
             self.nack += 1
             for sequence in packet.lost:
-                self._retransmit(sequence)
+                self._retransmit(sequence & 0xFFFF)
 
     # Sending.
 
@@ -205,7 +207,7 @@ class MediaSender(RTCRtpSender):
             if level is not None:
                 packet.extensions.audio_level = (False, level)
             self._sequence = (self._sequence + 1) & 0xFFFF
-            if self._rtx_type is not None:
+            if self._rtx_type is not None or self.resends:
                 slot = packet.sequence_number % HISTORY_PACKETS
                 self._history[slot] = packet
                 self._repeated.pop(slot, None)
@@ -250,7 +252,7 @@ class MediaSender(RTCRtpSender):
 
     def _retransmit(self, sequence_number: int) -> None:
         packet = self._history.get(sequence_number % HISTORY_PACKETS)
-        if packet is None or packet.sequence_number != sequence_number or self._rtx_type is None:
+        if packet is None or packet.sequence_number != sequence_number:
             return
         slot, now = sequence_number % HISTORY_PACKETS, time.monotonic()
         if now - self._repeated.get(slot, float("-inf")) < max(REPEAT_S, self.rtt or 0.0, self._path.trip_s):

@@ -28,6 +28,7 @@ class SoundSender(MediaSender):
     """Opus, a packet for each tick of 20 ms: from a `SoundSource`, or from `push` with an encoder of its own."""
 
     rate = AUDIO_RATE
+    resends = True
 
     def __init__(self, transport: Any, clock: MediaClock, path: Congestion) -> None:
         super().__init__("audio", transport, clock, path)
@@ -104,7 +105,14 @@ class SoundSender(MediaSender):
         self._before = [sound, *self._before][:COPIES_LOSSY]
         return red.join(copies, sound.data, self._block_type)
 
+    def _send_again(self, packet: Any, *, repair: bool = True) -> None:
+        """At once: sound waits for nothing."""
+        with self._caught():
+            self._send_packet(packet)
+
     def _fate(self, packet: Any) -> Fate | None:
+        if packet.sequence_number != (self._sequence - 1) & 0xFFFF:
+            return None  # sent again: late by that, and not by the path
         return functools.partial(self._path.lips.heard, self._due(packet))
 
     async def stop(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from aiortc import rtp
 from aiortc.rate import RemoteBitrateEstimator
 
-from . import codecs
+from . import codecs, nack
 from .assemble import FrameAssembler, Packet, Whole
 from .receiver import MediaReceiver
 
@@ -78,12 +78,12 @@ class PictureReceiver(MediaReceiver):
                 continue
             now = time.monotonic()
             self._hand_on(self._assembler.overdue(now))
-            missing = [sequence & 0xFFFF for sequence in self._assembler.requests(now)]
-            if missing:
-                self.nack += 1
-                packet = rtp.RtcpRtpfbPacket(fmt=rtp.RTCP_RTPFB_NACK, ssrc=self._own_ssrc, media_ssrc=self._ssrc)
-                packet.lost = missing
-                await self._feed_back(packet)
+            missing = self._assembler.requests(now)
+            self.nack += bool(missing)
+            for part in nack.split(missing):
+                await self._feed_back(
+                    rtp.RtcpRtpfbPacket(fmt=rtp.RTCP_RTPFB_NACK, ssrc=self._own_ssrc, media_ssrc=self._ssrc, lost=part)
+                )
             waited = now - (self.first_received or now) > KEY_REQUEST_S
             if self._assembler.wants_key and waited and now - self._asked_key > KEY_REQUEST_S:
                 self._asked_key = now

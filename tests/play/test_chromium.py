@@ -206,6 +206,35 @@ async def test_chromium_repairs_its_microphone_by_redundant_packets(page: Page) 
     await showing
 
 
+async def test_chromium_sends_its_microphone_again_where_two_packets_in_a_row_are_lost(page: Page) -> None:
+    made, showing = await call(page, "mvd")
+    chunks = made.peer.microphone()
+    await asyncio.wait_for(anext(chunks), 30)
+    transport: Any = made.peer._connection.ice
+    real = transport._recv
+    lost: set[bytes] = set()
+    again: set[bytes] = set()
+
+    async def receive() -> bytes:
+        while True:
+            data: bytes = await real()
+            rtp = 128 <= data[0] < 192 and not 192 <= data[1] < 224  # RFC 7983, RFC 5761
+            sequence = data[2:4]
+            if not rtp or int.from_bytes(sequence, "big") % 20 not in (5, 6):
+                return data
+            if sequence in lost:
+                again.add(sequence)
+                return data
+            lost.add(sequence)
+
+    transport._recv = receive
+    while len(again) < 3:
+        await asyncio.wait_for(anext(chunks), 30)
+    assert made.peer.stats()["microphone"]["nack"] >= 3
+    await made.peer.close()
+    await showing
+
+
 async def test_chromium_restarts_ice_beneath_a_running_call(page: Page) -> None:
     made, showing = await call(page, "mvd")
     await made.decoded(10)

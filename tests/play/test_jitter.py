@@ -254,3 +254,36 @@ def test_sound_survives_coding_and_loss() -> None:
     assert abs(spectrum.argmax() * 48_000 / (40 * 960) - 440) < 2
     guessed = pcm[30 * 960 + 312 : 31 * 960].astype(float)
     assert np.sqrt(np.mean(guessed**2)) > 1000  # concealed with something like the tone, not with silence
+
+
+def test_lost_packets_are_told_and_waited_for() -> None:
+    buffer = SoundBuffer()
+    feed(buffer, [0, 1, 4])
+    assert buffer.missing() == [2, 3]
+    buffer.expect(2, 0.2)
+    buffer.expect(3, 0.2)
+    assert buffer.deadline == 0.2
+    assert not feed(buffer, [5], now=0.15)
+    assert [piece.timestamp // 960 for piece in feed(buffer, [2, 3], now=0.16)] == [2, 3, 4, 5]
+    assert (buffer.lost, buffer.late, buffer.missing()) == (0, 0, [])
+
+
+def test_what_does_not_come_is_bridged_when_its_time_is_over_and_is_no_sign_of_jitter_when_it_comes() -> None:
+    buffer = SoundBuffer()
+    feed(buffer, [0, 1, 3])
+    buffer.expect(2, 0.2)
+    assert [piece.kind for piece in buffer.pop(0.2)] == ["lost", "packet"]
+    assert not feed(buffer, [2], now=0.3)
+    assert (buffer.lost, buffer.late, buffer.wait_s) == (1, 1, MIN_WAIT_S)
+
+
+def test_lost_padding_and_silence_put_in_are_not_missed() -> None:
+    buffer = SoundBuffer()
+    feed(buffer, [0])
+    buffer.add(3, 960, PACKET, 0.0)  # 1 and 2 were padding
+    assert buffer.missing() == []
+    buffer.add(5, 3 * 960, PACKET, 0.0)
+    assert buffer.missing() == [4]
+    buffer.pop(0.0)
+    buffer.skip(960)
+    assert buffer.missing() == []

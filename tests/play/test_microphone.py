@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 
 from avatar.play.receive import ClientPeer
 from tests.play.pairs import TONE, Pair, connected
@@ -103,6 +104,8 @@ async def test_lost_packets_are_bridged_and_leave_no_lag() -> None:
             send(packet)
 
     async with connected(ClientPeer(microphone=True), offer=without_copies) as pair:
+        mouth: Any = pair.client._mouth
+        mouth.resends = False
         intercept(pair, lose)
         await speak(pair, range(80))
         await pair.until(lambda: len(pair.chunks) >= 80)
@@ -114,6 +117,32 @@ async def test_lost_packets_are_bridged_and_leave_no_lag() -> None:
         filled = stats["filled_ms"] / 20  # while this machine itself had no time to send
         assert len(quiet) <= filled  # concealed, not silent
         assert len(pair.chunks) <= 81 + filled  # every packet took its own place, none was added
+
+
+@pytest.mark.parametrize("offer", [without_copies, str])
+async def test_lost_packets_that_no_copy_repairs_are_asked_for(offer: Callable[[str], str]) -> None:
+    lost: set[int] = set()
+
+    def lose(n: int, packet: Any, send: Callable[[Any], Any]) -> None:
+        tick = (packet.timestamp - origin) % 2**32 // 960
+        if tick % 12 in (5, 6) and tick not in lost:
+            lost.add(tick)
+        else:
+            send(packet)
+
+    async with connected(ClientPeer(microphone=True), offer=offer) as pair:
+        mouth: Any = pair.client._mouth
+        origin = mouth.rtp_origin
+        intercept(pair, lose)
+        await speak(pair, range(80))
+        await pair.until(lambda: len(pair.chunks) >= 80)
+        stats = pair.peer.stats()["microphone"]
+        assert len(lost) == 14
+        assert mouth.retransmitted >= 7
+        assert stats["concealed_ms"] <= 20 * stats["late"]  # what came when this machine had let it wait too long
+        assert stats["malformed"] == 0
+        quiet = np.flatnonzero(loudness(heard(pair)[10 * 960 : 70 * 960]) < 3000)
+        assert len(quiet) <= (stats["filled_ms"] + stats["concealed_ms"]) / 20
 
 
 async def test_packets_that_overtake_each_other_are_put_in_order() -> None:

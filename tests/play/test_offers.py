@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -87,6 +88,26 @@ async def test_sound_by_direction(offered: str, answered: str, audio: bool, micr
         assert section["fmtp"] == ["63 111/111", "111 minptime=10"]  # no stereo=1: the client's voice in mono
     else:
         assert section["rtpmap"] == ["111 opus/48000/2"]
+
+
+@pytest.mark.parametrize(
+    ("offered", "named", "answered"),
+    [
+        ("sendrecv", (111,), []),
+        ("recvonly", (111,), ["111 transport-cc"]),
+        ("sendrecv", (111, 63), ["63 transport-cc", "111 transport-cc"]),
+    ],
+)
+async def test_arrivals_of_a_voice_are_told_to_clients_that_ask_for_them_with_redundant_packets(
+    offered: str, named: tuple[int, ...], answered: list[str]
+) -> None:
+    extra = ("a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",)
+    extra += tuple(f"a=rtcp-fb:{pt} transport-cc" for pt in named)
+    peer, [section] = await answer(offer(line("audio", "0", offered, extra=extra)))
+    assert section.get("rtcp-fb", []) == answered
+    assert len(section["extmap"]) == 2  # what we send is numbered all the same
+    ear: Any = peer._ear
+    assert ear.tells_arrivals is bool(answered)
 
 
 @pytest.mark.parametrize("red", ["", "a=fmtp:63 9/9", "a=fmtp:63 111", "a=fmtp:63 111/9", "a=fmtp:63 x=111/111"])

@@ -1,0 +1,57 @@
+"""Which lost packets of sound are asked for, how often, and how long they are waited for."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from avatar.play.nack import MAX_RTT_S, MAX_WAIT_S, MOST, Nacks, split
+
+
+def test_a_packet_is_asked_for_at_once_and_again_after_a_round_trip() -> None:
+    nacks = Nacks()
+    assert nacks.ask([7, 8], 0.0, 0.06) == [7, 8]
+    assert nacks.ask([7, 8], 0.02, 0.06) == []
+    assert nacks.arrived(7, 0.065)
+    assert nacks.ask([8], 0.1, 0.06) == [8]
+    assert nacks.until(8) == 2.5 * 0.06 + 0.04
+    assert nacks.answered == 1
+    assert not nacks.arrived(7, 0.1)
+
+
+def test_nothing_is_asked_for_that_cannot_come_in_time() -> None:
+    nacks = Nacks()
+    assert nacks.ask([1], 0.0, MAX_RTT_S + 0.01) == []
+    assert nacks.ask(list(range(MOST + 1)), 0.0, 0.06) == []
+    assert nacks.ask([1], 0.0, MAX_RTT_S) == [1]
+    assert nacks.until(1) == MAX_WAIT_S
+    assert [n for n in range(100) if nacks.ask([1], n * 0.02, MAX_RTT_S)] == []
+
+
+def test_who_never_answers_is_asked_but_not_waited_for_until_an_answer_comes() -> None:
+    nacks = Nacks()
+    waits = []
+    for n in range(20):
+        now = n * 3.0
+        assert nacks.ask([n], now, 0.05) == [n]
+        until = nacks.until(n)
+        assert until is not None
+        waits.append(until > now)
+    assert waits == [True] * 6 + [False] * 14
+    assert nacks.arrived(19, 19 * 3.0 + 0.05)
+    assert nacks.ask([20], 60.0, 0.05) == [20]
+    assert nacks.until(20) == 60.0 + 0.165
+
+
+def test_a_packet_that_was_overtaken_is_no_answer() -> None:
+    nacks = Nacks()
+    nacks.ask([3], 0.0, 0.06)
+    assert nacks.arrived(3, 0.004)
+    assert nacks.answered == 0
+
+
+@given(st.sets(st.integers(0, 1 << 20), max_size=20))
+def test_requests_do_not_cross_the_wrap(sequences: set[int]) -> None:
+    parts = split(list(sequences))
+    assert sorted(n for part in parts for n in part) == sorted(n & 0xFFFF for n in sequences)
+    assert all(part == sorted(part) for part in parts)
