@@ -5,8 +5,8 @@ of round trip that loses packets at random, in real time, and recognised by the 
 clients:
 
 * `client`: our own, redundant packets (RFC 2198) with up to three copies;
-* `browser`: as Chromium sends, redundant packets with one copy and nothing else;
-* `plain`: Opus alone with its in-band copies, as from Firefox.
+* `browser`: as Chromium sends, redundant packets with one copy, and again when it is asked (RFC 4585);
+* `plain`: Opus alone with its in-band copies, from somebody who sends nothing again.
 
     python -m benchmarks microphone
     MICROPHONE_SEEDS=10 MICROPHONE_KINDS=client BENCH_STT=whisper:tiny python -m benchmarks microphone
@@ -138,6 +138,7 @@ async def say(kind: str, said: Script, loss: float, seed: int) -> Heard:
         assert mouth is not None and ear is not None
         if kind == "browser":
             mouth.most_copies = 1
+        mouth.resends = kind != "plain"
         impair(mouth.transport, loss, seed)
         impair(ear.transport, loss, seed + 1)
         began = time.monotonic() + 0.1
@@ -213,6 +214,7 @@ def summed(kind: str, said: Script, clean: Heard, runs: dict[tuple[float, int], 
         figures[f"{name}_words_differ"] = f"{words}/{sum(len(t.split()) for t in clean.texts) * len(some)}"
         figures[f"{name}_concealed_ms"] = statistics.fmean(h.stats["concealed_ms"] for h in some)
         figures[f"{name}_lost"] = statistics.fmean(h.stats["packets_lost"] for h in some)
+        figures[f"{name}_repaired"] = statistics.fmean(h.stats["repaired"] for h in some)
         figures[f"{name}_recovered"] = statistics.fmean(h.stats["recovered"] for h in some)
     every = list(runs.values())
     figures[f"{kind}_stalled_ms"] = max(h.stats["filled_ms"] for h in (clean, *every))

@@ -92,7 +92,10 @@ class Result:
     """What got through in each stretch with a cap."""
     mean_kbps: float
     cpu: float
-    """Share of a core."""
+    """Share of a core, of the whole process but for drawing the pictures and the sound."""
+    cpu_drawing: float
+    cpu_encoder: float
+    """Of it by threads other than the loop's, which is the picture's encoder in ours."""
 
 
 def yardstick() -> str:
@@ -263,7 +266,9 @@ def judge(case: Case, figures: dict[str, Any], counts: list[tuple[float, int]], 
         playout_p95_ms=float(np.percentile(lags, 95)) if lags else float("nan"),
         rate_kbps=rates,
         mean_kbps=sum(b for t, b in counts if WARM_S < t < end) * 8 / 1000 / SECONDS,
-        cpu=used["cpu_s"] / used["wall_s"],
+        cpu=(used["cpu_s"] - used["drawing_s"]) / used["wall_s"],
+        cpu_drawing=used["drawing_s"] / used["wall_s"],
+        cpu_encoder=used.get("encoder_s", float("nan")) / used["wall_s"],
     )
 
 
@@ -281,6 +286,8 @@ def side_by_side(name: str, case: Case, ours: Result, theirs: Result) -> dict[st
     if name == "clean":
         figures["cpu_of_a_core"] = Figure(ours.cpu, at_most(0.08))
         figures["cpu_over_yardstick"] = Figure(ours.cpu / theirs.cpu, at_most(1.3))
+        figures["cpu_of_the_encoder"] = ours.cpu_encoder
+        figures["cpu_of_drawing"] = f"{ours.cpu_drawing:.4f} / {theirs.cpu_drawing:.4f}"
     for who, result in (("ours", ours), ("yardstick", theirs)):
         figures |= {
             f"{name}_{who}": f"frozen {result.frozen_s:.2f} s, {result.psnr_db:.1f} dB, {result.fps:.1f} fps, "

@@ -184,8 +184,9 @@ class Peer:
             sender.dtx = str(offered.parameters.get("usedtx", "0")) == "1"
             self._broadcast.sound.join(sender)
         if line.role in ("sound", "microphone"):
-            # The client's voice in mono: stereo=0 is the default (RFC 7587 §6.1), and so is useinbandfec=0. Opus pays
-            # for spare copies with the quality of all of the sound, so they are for clients without redundant packets.
+            # The client's voice in mono and without pauses: stereo=0 is the default (RFC 7587 §6.1), and so are
+            # usedtx=0 and useinbandfec=0. Opus pays for spare copies with the quality of all of the sound, so they
+            # are for clients without redundant packets.
             mixed = any(map(codecs.is_red, transceiver._codecs))
             for codec in transceiver._codecs:
                 if codecs.name(codec) == "opus":

@@ -117,6 +117,15 @@ async def test_redundant_packets_of_something_else_are_not_taken(red: str) -> No
     assert section["fmtp"] == ["111 minptime=10;useinbandfec=1"]
 
 
+async def test_the_microphone_never_pauses_though_what_it_hears_may() -> None:
+    sdp = offer(line("audio", "0")).replace("useinbandfec=1", "useinbandfec=1;usedtx=1")
+    assert "usedtx=1" in sdp
+    peer, [section] = await answer(sdp)
+    assert section["fmtp"] == ["63 111/111", "111 minptime=10"]
+    sender: Any = peer._sound
+    assert sender.dtx
+
+
 async def test_who_only_watches_is_not_asked_for_redundant_packets() -> None:
     peer = Peer(MediaClock(), watches=True)
     [section] = sections(await peer.answer(offer(line("audio", "0"))))
