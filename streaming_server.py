@@ -12,6 +12,7 @@ import sys
 from aiohttp import web
 
 from avatar.errors import Invalid
+from avatar.serve import tls
 from avatar.serve.access import is_loopback, keep_token, new_token, token_file
 from avatar.serve.app import build
 from avatar.serve.state import STATE
@@ -38,18 +39,13 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
         if settings.ssl_key is not None:
             raise Invalid("--ssl-key needs --ssl-cert.", field="ssl_cert")
         return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(settings.ssl_cert, settings.ssl_key)
-    except (OSError, ssl.SSLError) as error:
-        raise Invalid(f"The certificate cannot be used: {error.strerror or error}.", field="ssl_cert") from None
-    return context
+    return tls.context(settings.ssl_cert, settings.ssl_key)
 
 
 async def _serve(settings: Settings) -> int:
     """Serves until a signal asks for the end (0) or a flag turns out to name no engine (2)."""
     token = _token(settings)
-    tls = _tls(settings)
+    context = _tls(settings)
     app = build(settings, token)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
     await runner.setup()
@@ -65,7 +61,7 @@ async def _serve(settings: Settings) -> int:
             log.info("the token is kept in %s", keep_token(port, token))
         # Browsers give the microphone to pages of this machine, not to bare addresses.
         host = "localhost" if is_loopback(settings.host) or settings.host in ("0.0.0.0", "::") else settings.host
-        url = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}/"
+        url = f"{'https' if context else 'http'}://{f'[{host}]' if ':' in host else host}:{port}/"
         # On stdout and nothing else: scripts read the address from here.
         print(url + (f"?token={token}" if made else ""), flush=True)  # noqa: T201
         announce = asyncio.create_task(_announce(app, url))

@@ -92,10 +92,11 @@ def client_digest(raw: Any) -> dict[str, float]:
             name = _NAMES.get(told, told)
             if (name not in _CLIENT and name not in _COUNTS) or value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            if not whole and not (isinstance(value, float) and math.isfinite(value)):
                 raise Invalid(f"{told} must be a number.", field=told)
             low, high = _CLIENT.get(name, (0.0, 1e15))
-            bounded = min(high, max(low, float(value)))
+            bounded = float(min(high, max(low, value)))  # bounded first: a whole number may be too large for a float
             flat[name] = max(flat[name], bounded) if name in flat and name in _WORSE else bounded
     return flat
 

@@ -31,6 +31,14 @@ const ANSWER_MS = 15_000;
 /** Attempts without any media connection, though the server answers, before the advice changes to firewalls. */
 const BLOCKED_AFTER = 2;
 
+/**
+ * `servers`, unless credentials among them have run out ("expiry:name", in Unix seconds), as on a page that was left
+ * open overnight: none are better then, for the answer brings new ones.
+ */
+export function usable(servers, now = Date.now()) {
+  return servers.some(({ username }) => Number.parseInt(username, 10) * 1000 <= now) ? [] : servers;
+}
+
 export class Call extends EventTarget {
   phase = "idle";
   sessionId = null;
@@ -169,6 +177,7 @@ export class Call extends EventTarget {
   async #connect() {
     this.#drop();
     this.#phase("connecting");
+    this.#iceServers = usable(this.#iceServers);
     const peer = new Peer({
       iceServers: this.#iceServers,
       microphone: this.#microphone,
@@ -208,7 +217,7 @@ export class Call extends EventTarget {
     if (resumed && resumed !== answer.session_id) this.#tell("renewed");
     this.#tell("stream", peer.stream);
     // The first offer knew no relays; its answer may have brought some, worth trying when the direct way is barred.
-    const relays = this.#iceServers.length > 0 && !known && !resumed;
+    const relays = this.#iceServers.length > 0 && !known;
     this.#after(relays ? CONNECT_DIRECT_MS : CONNECT_MS, () => {
       if (peer !== this.peer || peer.connected) return;
       if (relays) this.#connect();

@@ -12,6 +12,7 @@ import hmac
 import time
 from typing import Any
 
+from ..errors import Invalid
 from ..play.peer import IceServer, Network
 from ..settings import Settings
 
@@ -38,7 +39,13 @@ def ice_servers(settings: Settings, name: str = "avatar") -> list[dict[str, Any]
 
 
 def peer_servers(settings: Settings) -> list[IceServer]:
-    """The server's own view of them."""
+    """The server's own view of them. Raises `Invalid` for a URL that names no STUN or TURN server, and for relays of
+    which browsers, that are told of no credentials for them, would refuse the whole list."""
+    for url in settings.ice_server:
+        if url.startswith(("turn:", "turns:")) and not settings.turn_secret:
+            raise Invalid(
+                f"{url} needs --turn-secret, the secret from which credentials for it are made.", field="turn_secret"
+            )
     return [
         IceServer(tuple(entry["urls"]), entry.get("username"), entry.get("credential"))
         for entry in ice_servers(settings, "server")

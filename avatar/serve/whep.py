@@ -61,7 +61,7 @@ async def post(request: web.Request) -> web.Response:
     except BaseException:
         await peer.close()
         raise
-    response = web.Response(status=201, text=answer, content_type=SDP)
+    response = web.Response(status=201, body=answer.encode(), content_type=SDP)
     response.headers["Location"] = f"/whep/{session.id}/{viewer_id}"
     response.headers["ETag"] = _etag(answer)
     response.headers["Accept-Patch"] = FRAGMENT
@@ -106,7 +106,7 @@ async def patch(request: web.Request) -> web.Response:
     candidates = _CANDIDATE.findall(fragment)
     if ufrag is not None and password is not None and not peer.knows_ice(ufrag[1]):
         answer = await peer.restart(ufrag[1], password[1], candidates)
-        response = web.Response(text=_fragment(answer), content_type=FRAGMENT)
+        response = web.Response(body=_fragment(answer).encode(), content_type=FRAGMENT)
         response.headers["ETag"] = _etag(answer)
         return response
     for candidate in candidates[:MAX_CANDIDATES]:

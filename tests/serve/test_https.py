@@ -8,6 +8,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
+from cryptography.hazmat.primitives import serialization
 
 import streaming_server
 from avatar.errors import Invalid
@@ -44,6 +45,33 @@ def test_files_that_are_no_certificate_are_told(tmp_path: Path) -> None:
         with pytest.raises(Invalid) as refusal:
             streaming_server._tls(settings)
         assert refusal.value.field == "ssl_cert"
+
+
+def test_what_is_wrong_with_a_certificate_is_told(tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path)
+    (tmp_path / "other").mkdir()
+    _, other = self_signed(tmp_path / "other")
+    locked = tmp_path / "locked.pem"
+    secret = serialization.load_pem_private_key(key.read_bytes(), None)
+    form = serialization.PrivateFormat.PKCS8
+    locked.write_bytes(
+        secret.private_bytes(serialization.Encoding.PEM, form, serialization.BestAvailableEncryption(b"x"))
+    )
+    for ssl_key, words in (
+        (other, "does not belong"),
+        (locked, "passphrase"),
+        (None, "--ssl-key"),
+        (certificate, "PEM"),
+        (tmp_path / "none.pem", "none.pem: No such file"),
+    ):
+        with pytest.raises(Invalid, match=words):
+            streaming_server._tls(Settings(ssl_cert=str(certificate), ssl_key=ssl_key and str(ssl_key)))
+
+
+def test_a_relay_without_a_secret_is_told_at_once() -> None:
+    """Browsers make no connection at all when they are given one without credentials."""
+    with pytest.raises(Invalid, match="--turn-secret"):
+        build(Settings(ice_server=("stun:stun.example.org", "turn:turn.example.org")))
 
 
 def test_a_server_that_is_no_stun_or_turn_url_is_told_at_once() -> None:

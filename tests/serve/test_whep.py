@@ -34,7 +34,7 @@ class Watcher:
         async with self.service.http.post(url, data=sdp, headers=SDP) as response:
             answer = await response.text()
             assert response.status == 201, answer
-            assert response.content_type == "application/sdp"
+            assert response.headers["Content-Type"] == "application/sdp"
             self.headers, self.location = response.headers, response.headers["Location"]
         await self.peer.accept(answer)
         await asyncio.wait_for(self.peer.connected.wait(), 20)

@@ -61,6 +61,14 @@ def test_what_the_client_sees_counts_as_well() -> None:
     assert "client" not in monitor.ring[-1] and not monitor.alarms, "a page that tells nothing more proves nothing"
 
 
+def test_numbers_too_large_for_a_float_are_bounded() -> None:
+    assert client_digest({"rtt_ms": 10**400, "offset_ms": -(10**400), "video": {"frames": 10**400}}) == {
+        "rtt_ms": 60_000.0,
+        "offset_ms": -60_000.0,
+        "frames": 1e15,
+    }
+
+
 @pytest.mark.parametrize(
     "raw", [None, [], "x", {"video": 3}, {"rtt_ms": "fast"}, {"rtt_ms": True}, {"rtt_ms": math.nan}, {"audio": [1]}]
 )

@@ -168,3 +168,14 @@ async def test_captions_wait_for_their_sound(visit: Visit, server: Server) -> No
         "blind": ["no clock at all"],
         "cleared": [""],
     }
+
+
+async def test_relays_whose_credentials_have_run_out_are_not_used(visit: Visit, server: Server) -> None:
+    """One such server in the list, and the page would have no relay until its second attempt."""
+    page = await visit.open(server)
+    work = "([servers, now]) => import('/web/call.js').then(m => m.usable(servers, now).length)"
+    stun = {"urls": ["stun:stun.example.org"]}
+    relay = {"urls": ["turn:turn.example.org"], "username": "1700000000:avatar", "credential": "x"}
+    assert await page.evaluate(work, [[stun, relay], 1_699_999_999_000]) == 2
+    assert await page.evaluate(work, [[stun, relay], 1_700_000_000_000]) == 0
+    assert await page.evaluate(work, [[stun, {**relay, "username": "fixed"}], 1_800_000_000_000]) == 2
