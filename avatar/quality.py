@@ -111,6 +111,8 @@ class Monitor:
         self._client: dict[str, float] | None = None
         self._client_before: dict[str, float] = {}
         self._silent = 0
+        self._fresh = False
+        """Totals of the time before the next sample say nothing: the connection was gone."""
         self._beyond: dict[str, int] = {}
         self._within: dict[str, int] = {}
         self.alarms: dict[str, Alarm] = {}
@@ -121,8 +123,16 @@ class Monitor:
         self._client = digest
         self._silent = 0
 
+    def rest(self) -> None:
+        """There is no connection to measure just now."""
+        self._fresh = bool(self.ring)
+
     def sample(self, at_s: float, server: Mapping[str, Any], elapsed_s: float = EVERY_S) -> list[Alarm]:
         """Takes a peer's statistics (`Peer.stats`) at a session's age in seconds; returns alarms raised or ended."""
+        if self._fresh:  # what follows is counted from here
+            self._fresh, self._server = False, dict(server)
+            self._client, self._client_before = None, {}
+            return []
         sample: dict[str, Any] = {"at_s": round(at_s, 1)}
         sample |= self._of_server(server)
         self._silent += 1

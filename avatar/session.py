@@ -332,6 +332,7 @@ class Session:
             if (failure := await self.camera.look()) is not None:
                 self.outbox(Notice(failure.message))
             if self.presence.state != "connected" or self.peer is None:
+                self.quality.rest()
                 continue
             for alarm in self.quality.sample(time.monotonic() - self.created, self.peer.stats()):
                 log.log(logging.WARNING if alarm.raised else logging.INFO, "session %s: %s", self.id, alarm.sentence)

@@ -184,7 +184,9 @@ class Run:
             try:
                 await api.session(lost.session_id)  # an offer that names no session would begin another one
                 async with asyncio.timeout(DIRECT_S + wait):
-                    await peer.connect(api, {}, lost.session_id)
+                    answer = await peer.connect(api, {}, lost.session_id)
+                    # For the next attempt: the direct way may be barred by now, and older credentials have run out.
+                    self._relays = _relays(answer.get("ice_servers"))
                     await peer.connected.wait()
                 self._peer = peer
                 self._show.note("The connection is back.")

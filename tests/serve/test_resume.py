@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,14 @@ import numpy as np
 import pytest
 
 from avatar import presence
-from avatar.play import connection
+from avatar.play import connection, receive
+from avatar.play.gather import Network
 from avatar.play.receive import ClientPeer
 from client.options import Options
 from client.progress import Progress
 from client.run import Run
+from tests.absent import absent
+from tests.play.relay import coturn
 from tests.play.test_close import cut
 from tests.play.test_connecting import free_ports
 from tests.serve.conftest import Call, Service, serving
@@ -208,6 +212,29 @@ async def test_coming_back_needs_no_port_but_the_lost_one(tmp_path: Path) -> Non
             fresh = await come_back(call)
             await fresh.peer.close()
             await fresh.reading
+
+
+async def test_the_command_line_client_comes_back_over_a_relay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It came by the direct way, which is barred by now."""
+    if shutil.which("turnserver") is None:
+        absent("coturn is not installed: sudo apt install coturn")
+    with coturn(tmp_path) as relay:
+        async with serving(data_dir=tmp_path, ice_server=(relay.url("udp"),), turn_secret=relay.secret) as service:
+            await service.ready()
+            run = Run(Options(server=service.url, text=TEXT, output=tmp_path / "film.webm"), Progress())
+            running = asyncio.create_task(run.go())
+            async with asyncio.timeout(30):
+                while not (run._media.sound.last_audible or running.done()):
+                    await asyncio.sleep(0.02)
+            peer = run._peer
+            assert peer is not None and peer._peer._connection.ice.relayed is False  # type: ignore[union-attr]
+            monkeypatch.setattr(receive, "Network", lambda: Network(relay_only=True))
+            cut(peer._peer)
+            async with asyncio.timeout(60):
+                await running
+            assert run._peer is not peer
+            (turn,) = run._talk.turns.values()
+            assert turn["heard_text"] == TEXT and not turn["interrupted"]
 
 
 async def test_nobody_comes_back(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

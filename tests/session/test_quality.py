@@ -44,6 +44,21 @@ def test_an_alarm_takes_two_samples_and_ends_after_three() -> None:
     assert not monitor.alarms
 
 
+def test_the_time_without_a_connection_counts_for_nothing() -> None:
+    """Pictures that nobody could be sent were left out, and a client that was away saw none."""
+    monitor = Monitor()
+    totals = {"frames_offered": 50, "frames_dropped": 0}
+    monitor.report(client_digest({"video": {"frozen_s": 0.0}}))
+    monitor.sample(2, CALM | totals)
+    monitor.rest()
+    for n in range(RAISE_AFTER + 1):
+        totals = {"frames_offered": 1000 + 50 * n, "frames_dropped": 950}
+        monitor.report(client_digest({"video": {"frozen_s": 30.0}}))
+        assert not monitor.sample(30 + 2 * n, CALM | totals)
+        assert not [s for s in monitor.ring if s["dropped"] or s.get("client", {}).get("frozen")]
+    assert monitor.ring[-1]["client"]
+
+
 def test_what_the_client_sees_counts_as_well() -> None:
     monitor = Monitor()
     raised = []
