@@ -13,6 +13,7 @@ from . import onnxfiles
 from .config import Config, read_config
 from .errors import BadCheckpoint
 from .layout import NETS, Kind, Layout, find
+from .motion.options import Options
 
 if TYPE_CHECKING:
     from torch import nn
@@ -132,6 +133,8 @@ class Checkpoint:
 
     config: Config
     layout: Layout
+    options: Options
+    """Of a performance, as the configuration has them."""
     _sizes: dict[str, str] = field(default_factory=dict)
     """Network → the size that its weights have."""
 
@@ -191,4 +194,10 @@ class Checkpoint:
 def open_checkpoint(cfg_pkl: Path, data_root: Path) -> Checkpoint:
     """A checkpoint as users' scripts name it. Raises `BadCheckpoint` with what to do."""
     config = read_config(cfg_pkl)
-    return Checkpoint(config, find(config, data_root))
+    try:
+        options = Options.of(config.default_kwargs)
+    except ValueError as error:
+        raise BadCheckpoint(
+            f"The configuration {cfg_pkl} cannot be used: {error} Mend it, or fetch it again from its publisher."
+        ) from error
+    return Checkpoint(config, find(config, data_root, cfg_pkl), options)

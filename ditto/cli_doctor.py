@@ -125,6 +125,8 @@ def checkpoint(cfg_pkl: Path, data_root: Path, quick: bool) -> Iterator[Finding]
     mode = "online" if opened.config.online else "offline; speech is still streamed, with this file's other options"
     yield Finding("configuration", True, f"{cfg_pkl.name}, {mode}")
     yield Finding("checkpoint", True, f"{data_root}, {opened.layout.kind} bundle, {opened.fingerprint}")
+    for note in opened.layout.notes:
+        yield Finding("files", False, "not those that the configuration names", note, False)
     usual = [name for name in AUXILIARY if name in files_of(opened.layout.kind)]
     absent = [name for name in usual if opened.file(name) is None]
     if absent:

@@ -11,6 +11,11 @@ _FULL = ("out of memory", "Failed to allocate memory", "CUDNN_STATUS_ALLOC_FAILE
 _GONE = ("CUDA error", "CUDA failure")
 
 
+def is_full(error: BaseException) -> bool:
+    """Whether a library's error says that the device's memory is full."""
+    return type(error).__name__ == "OutOfMemoryError" or any(word in str(error) for word in _FULL)
+
+
 @contextmanager
 def device_faults() -> Iterator[None]:
     """Raises `OutOfMemory` and `DeviceLost` in place of what the libraries raise; anything else passes."""
@@ -20,7 +25,7 @@ def device_faults() -> Iterator[None]:
         raise
     except Exception as error:  # ONNX Runtime's are no RuntimeErrors
         text, kind = str(error), type(error).__name__
-        if kind == "OutOfMemoryError" or any(word in text for word in _FULL):
+        if is_full(error):
             raise OutOfMemory(
                 "The GPU has no memory left for this; close a session or choose smaller pictures."
             ) from error

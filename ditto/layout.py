@@ -4,7 +4,8 @@
     ditto_onnx/*.onnx                                 runs here
     ditto_trt_Ampere_Plus/*.engine                    TensorRT 8 engines of one GPU: refused, with the way to rebuild
 
-A configuration may name every file itself; what it names is looked for as it stands, then below the data root.
+A configuration may name every file itself; what it names is looked for as it stands, then below the data root. Where it
+is in neither place, the bundle's own file is used, and `Layout.notes` says so.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from . import naming
 from .config import Config
 from .errors import BadCheckpoint
 
@@ -68,6 +70,8 @@ class Layout:
     root: Path
     files: Mapping[str, Path]
     """Network → its file, for those that are there."""
+    notes: tuple[str, ...] = ()
+    """Where the files are not those that the configuration names, in sentences."""
 
     def need(self, name: str) -> Path:
         """A file that must be there. Raises `BadCheckpoint`."""
@@ -112,13 +116,17 @@ def _net(root: Path, kind: Kind) -> list[str]:
     return [net for net in NETS if (root / files[net]).exists()]
 
 
-def find(config: Config, root: Path) -> Layout:
-    """All files of a checkpoint. Raises `BadCheckpoint` for what is missing, half there, mixed or built for a GPU."""
+def find(config: Config, root: Path, source: Path) -> Layout:
+    """All files of a checkpoint; `source` is the configuration's own.
+
+    Raises `BadCheckpoint` for what is missing, half there, mixed or built for a GPU.
+    """
     kind = recognise(root)
     if kind is Kind.TENSORRT:
         raise BadCheckpoint(rebuild(root))
     usual = files_of(kind)
     files: dict[str, Path] = {}
+    absent: dict[str, str] = {}
     for name in (*NETS, *AUXILIARY):
         named = _named(config, name)
         candidates = [Path(named), root / named] if named else []
@@ -127,15 +135,21 @@ def find(config: Config, root: Path) -> Layout:
         there = next((path for path in candidates if path.is_file() or _is_folder_of(name, path)), None)
         if there is not None:
             files[name] = there
+            if named and there not in (Path(named), root / named):
+                absent[name] = named
         elif half := next((h for path in candidates for h in _halves(path)), None):
             raise BadCheckpoint(f"{half} is a download that did not finish. Fetch it again.")
+        elif named:
+            absent[name] = named
     engines = [path for name, path in files.items() if path.suffix in (".engine", ".trt")]
     if engines:
         raise BadCheckpoint(rebuild(engines[0].parent))
-    layout = Layout(kind, root, files)
+    bundles: dict[str, Mapping[str, str]] = {Kind.PYTORCH: PYTORCH_FILES, Kind.ONNX: ONNX_FILES}
+    notes = naming.remarks(source.name, root, kind, absent, files, bundles, NEEDED)
     missing = [expected(kind, name) for name in NEEDED if name not in files]
     if missing:
         raise BadCheckpoint(f"{root} lacks {', '.join(missing)}. Fetch what is missing, or the whole checkpoint again.")
+    layout = Layout(kind, root, files, notes)
     _check_one_bundle(layout)
     return layout
 

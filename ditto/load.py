@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -10,7 +11,6 @@ import numpy as np
 from .audio.encoders import load_encoder
 from .engine import Engine
 from .errors import BadCheckpoint
-from .motion.options import Options
 from .motion.sampler import OnnxSampler, TorchSampler
 from .motion.vector import POINTS, Array, Info
 from .networks import Networks, TorchExtractors, TorchStitch
@@ -23,6 +23,8 @@ from .registration.nets import onnx_net, session
 
 if TYPE_CHECKING:
     from .checkpoints import Checkpoint
+
+log = logging.getLogger(__name__)
 
 FINDERS = ("free", "published")
 """Ways to find a face: with networks that may be used for anything, or exactly as published."""
@@ -45,10 +47,11 @@ def _networks(checkpoint: Checkpoint, device: str, backend: str, engines: Path |
     from .layout import Kind
 
     device = best_device(checkpoint.layout.kind) if device == "auto" else device
+    for note in checkpoint.layout.notes:
+        log.warning("%s", note)
     # Before the rest: what cannot draw here is said before a minute of reading.
     drawing = renderer(checkpoint, backend, device, engines)
 
-    options = Options.of(checkpoint.config.default_kwargs)
     published: PublishedFinder | None = None
     detector, points = checkpoint.file("insightface_det"), checkpoint.file("landmark106")
     if detector is not None and points is not None:
@@ -59,7 +62,7 @@ def _networks(checkpoint: Checkpoint, device: str, backend: str, engines: Path |
     parts = _torch_parts if checkpoint.layout.kind is Kind.PYTORCH else _onnx_parts
     sampler, stitch, extractors = parts(checkpoint, device)
     return Networks(
-        options,
+        checkpoint.options,
         load_encoder(checkpoint.layout.need("hubert"), device),
         sampler,
         stitch,
@@ -70,8 +73,9 @@ def _networks(checkpoint: Checkpoint, device: str, backend: str, engines: Path |
         if blaze is not None and mesh is not None
         else None,
         published,
-        f"{checkpoint.layout.root.name}, {drawing.name}",
+        checkpoint.layout.root.name,
         checkpoint.fingerprint,
+        checkpoint.layout.notes,
     )
 
 

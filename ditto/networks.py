@@ -32,10 +32,22 @@ class Networks:
     mesh: Mesh | None
     published_finder: PublishedFinder | None
     """The exact way to find a face, where its weights are there."""
-    name: str
-    """Checkpoint, backend and precision, for the log."""
+    checkpoint: str
+    """Its name, for the log."""
     fingerprint: str
     """Of the weights that registration depends on."""
+    notes: tuple[str, ...] = ()
+    """Where the files are not what the configuration says, in sentences."""
+
+    @property
+    def name(self) -> str:
+        """Checkpoint, backend and precision."""
+        return f"{self.checkpoint}, {self.renderer.name}"
+
+    @property
+    def remarks(self) -> str:
+        """What a person should know of them, backend and precision first; the renderer's are known once it is warm."""
+        return "; ".join(part for part in (self.name, self.renderer.note, *self.notes) if part)
 
 
 class TorchExtractors:

@@ -194,7 +194,7 @@ class DittoFace:
                 cost = await asyncio.to_thread(self._engine.measure, rig.inner)
         except ValueError as error:
             raise NotReady(f"The neural face cannot start: {error}", field="face") from error
-        self.choice = replace(self.choice, note=self._engine.networks.name)
+        self.choice = replace(self.choice, note=self._engine.networks.remarks)
         log.info("a window is heard in %.1f ms, a clip made in %.1f ms, a frame drawn in %.1f ms", *_values(cost))
 
     async def rig(self, avatar: str) -> Rig:

@@ -48,12 +48,12 @@ def ditto_missing(settings: Settings, insisted: bool) -> str:
         if not path.exists():
             return f"its checkpoints are not there ({name}: {path}; see checkpoints/README.md)"
     from ditto.backends.choice import best_device
-    from ditto.config import read_config
+    from ditto.checkpoints import open_checkpoint
     from ditto.errors import DittoError
-    from ditto.layout import Kind, find
+    from ditto.layout import Kind
 
     try:
-        kind = find(read_config(config), root).kind
+        kind = open_checkpoint(config, root).layout.kind
     except (DittoError, OSError) as error:
         return str(error).rstrip(".")
     if kind is Kind.PYTORCH and importlib.util.find_spec("torch") is None:

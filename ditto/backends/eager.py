@@ -51,6 +51,7 @@ class TorchRenderer:
         self.dtype = dtype or (torch.bfloat16 if on_gpu else torch.float32)
         self.name = f"torch {self.device.type} {str(self.dtype).removeprefix('torch.')}"
         self.batch = batch
+        self.note = ""
         with device_faults():
             self.pipeline = build(weights, self.device, self.dtype)
             yuv = torch.from_numpy(putback.TO_YUV)

@@ -66,6 +66,8 @@ class Renderer(Protocol):
     """Backend and precision, for logs: `torch-cuda-graph bf16`."""
     batch: int
     """Frames that one call of `render` takes at most."""
+    note: str
+    """What `warm` could not have, and what is done in its place; empty where nothing is amiss."""
 
     def warm(self) -> None:
         """Pays for everything that the first frames would pay for otherwise: captures, builds, algorithm searches."""

@@ -110,7 +110,7 @@ class PublishedOnnxRenderer(_OnHost):
         self._warp_names, self._decoder_names = (
             [value.name for value in session.get_inputs()] for session in (self._warp, self._decoder)
         )
-        self.name, self.batch = f"onnxruntime {device}, published files", 16
+        self.name, self.batch, self.note = f"onnxruntime {device}, published files", 16, ""
 
     def prepare(self, look: Look) -> Prepared:
         points = np.asarray(look.kp_source, np.float32).reshape(1, 21, 3)
@@ -138,7 +138,7 @@ class ExportedRenderer(_OnHost):
         self._frame = open_session(directory / FRAME_FILE, device, threads)
         self._avatar = open_session(directory / AVATAR_FILE, "cpu", threads)
         self._names = [value.name for value in self._frame.get_inputs()]
-        self.name, self.batch = f"onnxruntime {device}, exported pipeline", batch
+        self.name, self.batch, self.note = f"onnxruntime {device}, exported pipeline", batch, ""
 
     def prepare(self, look: Look) -> Prepared:
         points = np.asarray(look.kp_source, np.float32).reshape(1, 21, 3)

@@ -36,7 +36,7 @@ class Fusing:
     def __post_init__(self) -> None:
         """Raises `ValueError` in words."""
         if not 1 <= self.overlap < LENGTH:
-            raise ValueError(f"overlap_v2 is 1 to {LENGTH - 1}, not {self.overlap}.")
+            raise ValueError(f"overlap_v2 of the configuration is 1 to {LENGTH - 1}, not {self.overlap}.")
 
     @property
     def new(self) -> int:

@@ -14,6 +14,7 @@ from .clips import Fusing
 from .condition import NEUTRAL, Condition, Emotion, emotion_rows
 from .schedule import MOST_STEPS
 from .stitching import Stitch, Stitching, size_ratio
+from .values import FORMS
 from .vector import SIZE, Array
 
 
@@ -56,8 +57,9 @@ class Options:
         known = {f.name for f in fields(Options)}
         values = {k: v for k, v in kwargs.items() if k in known and (v is not None or k in _NULLABLE)}
         for name, value in values.items():
-            if not isinstance(value, _KINDS.get(name, object)):
-                raise ValueError(f"{name} of the configuration is {str(value)[:40]!r}, which it cannot be.")
+            fits, form = FORMS.get(name, (None, ""))
+            if fits is not None and not fits(value):
+                raise ValueError(f"{name} of the configuration is {str(value)[:40]!r}; it is {form}.")
         for name in ("fix_kp_cond_dim", "use_d_keys", "fade_out_keys", "delta_eye_open_n"):
             if isinstance(values.get(name), list):
                 values[name] = tuple(values[name])
@@ -65,7 +67,10 @@ class Options:
             array = values.get(name)
             if array is not None:
                 # float64 limits would turn everything behind them into float64 (§13.2).
-                values[name] = array = np.asarray(array, np.float32)
+                try:
+                    values[name] = array = np.asarray(array, np.float32)
+                except (TypeError, ValueError):
+                    raise ValueError(f"{name} of the configuration is no array of numbers.") from None
                 if array.ndim != 2 or array.shape[1] != columns or len(array) < least:
                     raise ValueError(
                         f"{name} of the configuration has the shape {list(array.shape)}, not [n,{columns}]."
@@ -74,9 +79,11 @@ class Options:
                     raise ValueError(f"{name} of the configuration holds numbers that are not finite.")
         options = Options(**values)
         if not 1 <= options.sampling_timesteps <= MOST_STEPS:
-            raise ValueError(f"sampling_timesteps is 1 to {MOST_STEPS}, not {options.sampling_timesteps}.")
+            steps = options.sampling_timesteps
+            raise ValueError(f"sampling_timesteps of the configuration is 1 to {MOST_STEPS}, not {steps}.")
         try:
-            emotion_rows(options.emo)
+            if not np.isfinite(emotion_rows(options.emo)).all():
+                raise ValueError("weights that are not finite")
             _ = options.imitated
         except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
             what = f"{type(error).__name__}: {error}"
@@ -134,15 +141,3 @@ class Options:
 
 
 _NULLABLE = {"ch_info", "fix_kp_cond_dim", "v_min_max_for_clip", "use_d_keys", "drive_eye", "delta_eye_arr"}
-_WHOLE, _NUMBER = (int, np.integer), (int, float, np.integer, np.floating)
-_KINDS: Mapping[str, Any] = {
-    **dict.fromkeys(
-        ("max_size", "template_n_frames", "smo_k_s", "smo_k_d", "overlap_v2", "fix_kp_cond", "sampling_timesteps"),
-        _WHOLE,
-    ),
-    **dict.fromkeys(("crop_scale", "crop_vy_ratio"), _NUMBER),
-    "ch_info": Mapping | None,
-    "overall_ctrl_info": Mapping,
-    "fade_type": str,
-}
-"""What a value may be, where another would be met only when a face is moved."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from ditto import delays
 from ditto.__main__ import main
 from ditto.chunking import LOW_LATENCY, Pace
+from ditto.config import read_config, write_config
 from tests.absent import needs
 
 needs("torch")
@@ -25,6 +27,34 @@ def test_doctor_says_what_is_wrong_and_how_to_mend_it(
     assert "ok   torch" in out and "ok   weights: whole" in out and "Everything that is needed" in out
     assert main([*good[:3], "--data-root", str(tmp_path / "no")]) == 1
     assert "FAIL checkpoint" in (out := capsys.readouterr().out) and "→ There is no directory" in out
+
+
+def test_doctor_reads_the_options_and_tells_bundles_apart(
+    tiny_pytorch: tuple[Path, Path], tiny_onnx: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(config: Path, root: Path) -> tuple[int, str]:
+        code = main(["doctor", "--quick", "--cfg_pkl", str(config), "--data_root", str(root)])
+        return code, capsys.readouterr().out
+
+    config, root = tiny_pytorch
+    code, out = told(config, root)
+    assert code == 0 and "files:" not in out
+    read = read_config(config)
+    write_config(tmp_path / "wrong.pkl", replace(read, default_kwargs={**read.default_kwargs, "crop_scale": "wide"}))
+    code, out = told(tmp_path / "wrong.pkl", root)
+    assert code == 1 and "FAIL checkpoint" in out
+    assert re.search(
+        r"→ .*wrong\.pkl cannot be used: crop_scale of the configuration is 'wide'; it is a number", out
+    ), out
+    code, out = told(tiny_onnx[0], root)
+    assert code == 0
+    assert re.search(rf"- +files: not those .*\n +→ .*{tiny_onnx[0].name} is of the onnx bundle: .*Name a conf", out), (
+        out
+    )
+    decoder = {**read.base_cfg, "decoder_cfg": {"model_path": "models/mine.pth"}}
+    write_config(tmp_path / "mine.pkl", replace(read, base_cfg=decoder))
+    code, out = told(tmp_path / "mine.pkl", root)
+    assert code == 1 and "names models/mine.pth for decoder, and there is no such file" in out
 
 
 @pytest.mark.timeout(400)

@@ -23,7 +23,7 @@ from .stubs import ONLINE, RULE, StubEncoder
 class DrawnRenderer:
     """Paints the driven points on the portrait."""
 
-    name, batch = "drawn", 4
+    name, batch, note = "drawn", 4, ""
 
     def __init__(self) -> None:
         self.rendered = 0
