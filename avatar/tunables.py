@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from .errors import Invalid
@@ -44,9 +44,13 @@ class Tunables:
     head_yaw: float = 0.0
     head_roll: float = 0.0
     blink_rate: float = 15.0
+    told: frozenset[str] = field(default=frozenset(), compare=False)
+    """Of `PRESET_MAKES`, what was set by its own name: a preset leaves it alone."""
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self) | {"chunk_config": list(self.chunk_config)}
+        values = asdict(self) | {"chunk_config": list(self.chunk_config)}
+        del values["told"]
+        return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ TABLE: dict[str, Spec] = {
     "sampling_timesteps": Spec("integer", "chunk", "Denoising steps of the neural face.", 1, 50),
     "chunk_config": Spec(
         "triple",
-        "reply",
+        "chunk",
         "Frames of 40 ms that a face works on: history kept, produced per step, looked ahead.",
         (1, 1, 1),
         (10, 20, 10),
@@ -93,7 +97,12 @@ TABLE: dict[str, Spec] = {
     "instructions": Spec("string", "reply", "What the language model is told about its role.", nullable=True),
     "interruptible": Spec("boolean", "frame", "Whether the user's voice stops the avatar."),
     "greet": Spec("boolean", "no", "Speak the server's greeting when connected."),
-    "preset": Spec("choice", "frame", "Manner of the neural face.", choices=("natural", "calm", "warm", "lively")),
+    "preset": Spec(
+        "choice",
+        "frame",
+        "Manner of the neural face, in what is not set by itself.",
+        choices=("natural", "calm", "warm", "lively"),
+    ),
     "intensity": Spec("number", "frame", "How far the neural face moves: 0 not at all, 1 as made.", 0.0, 1.5),
     "gaze_x": Spec("number", "frame", "Degrees that the eyes look to the picture's right.", -20.0, 20.0),
     "gaze_y": Spec("number", "frame", "Degrees that the eyes look up.", -20.0, 20.0),
@@ -103,8 +112,13 @@ TABLE: dict[str, Spec] = {
     "blink_rate": Spec("number", "frame", "Blinks of the neural face a minute.", 0.0, 40.0),
 }
 MANNERS = ("preset", "intensity", "gaze_x", "gaze_y", "head_pitch", "head_yaw", "head_roll", "blink_rate")
-"""What the neural face alone can be told of its manner; at its default each leaves the preset's own."""
-assert set(TABLE) == {f.name for f in fields(Tunables)}
+"""What the neural face alone can be told of its manner."""
+PRESET_MAKES = frozenset({"emotion", *MANNERS}) - {"preset"}
+"""What a preset has values for, in the place of what was not set by its own name; null gives it back to the preset."""
+assert set(TABLE) == {f.name for f in fields(Tunables)} - {"told"}
+
+
+_DEFAULTS = Tunables()
 
 
 def _fail(name: str, message: str) -> Invalid:
@@ -183,19 +197,27 @@ def _check(name: str, value: Any) -> Any:
 def update(base: Tunables, changes: Mapping[str, Any], *, live: bool = False) -> Tunables:
     """`base` with `changes`, all checked before any is taken.
 
-    `live`: the session runs already, so what is fixed at the offer may not change any more.
+    `live`: the session runs already, so what is fixed at the offer may not change any more. null gives a tunable of
+    `PRESET_MAKES` back to the preset.
     Raises `Invalid` naming the first wrong field.
     """
     checked: dict[str, Any] = {}
+    told = set(base.told)
     for name, value in changes.items():
         if name not in TABLE:
             raise Invalid(
                 f"There is no tunable named {name!r}; GET /config lists them.", code="unknown_tunable", field=name
             )
+        if name in PRESET_MAKES and value is None:
+            checked[name] = getattr(_DEFAULTS, name)
+            told.discard(name)
+            continue
         checked[name] = _check(name, value)
+        if name in PRESET_MAKES:
+            told.add(name)
         if live and TABLE[name].live == "no" and checked[name] != getattr(base, name):
             raise _fail(name, "cannot change while the session runs: send it with a new offer.")
-    return replace(base, **checked)
+    return replace(base, **checked, told=frozenset(told))
 
 
 def describe(defaults: Tunables) -> dict[str, dict[str, Any]]:
@@ -212,6 +234,7 @@ def describe(defaults: Tunables) -> dict[str, dict[str, Any]]:
             "live": spec.live != "no",
             "when": spec.live,
             "nullable": spec.nullable,
+            "preset": name in PRESET_MAKES,
             "effect": spec.effect,
         }
     return rows

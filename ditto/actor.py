@@ -95,7 +95,7 @@ class ActorState:
     manner: Manner = field(default_factory=Manner)
     """Where the manner is going; each moment says how far it has come."""
     pace: Pace = field(default_factory=Pace)
-    """Of the next speech."""
+    """Of the next speech, and of the one under way from its next chunk on."""
     steps: int = 10
     past: tuple[Moment, ...] = ()
     speech: Speech | None = None
@@ -154,18 +154,19 @@ class Actor:
         return poses
 
     def _hear(self, sound: Sound) -> list[Pose]:
-        speech = self.state.speech or self._begin()
+        speech = self._paced(self.state.speech or self._begin())
         hearing, windows = speech.hearing.feed(sound)
         self.state = replace(self.state, speech=replace(speech, hearing=hearing))
         return [pose for window in windows for pose in self._window(window)]
 
     def finish(self) -> list[Pose]:
         """The speech is over: the frames still owed."""
-        speech = self.state.speech
-        if speech is None:
+        if self.state.speech is None:
             return []
-        total, new = frames_of(speech.hearing.samples), speech.online.how.new
-        blocks = -(-total // new) * new
+        speech = self._paced(self.state.speech)
+        self.state = replace(self.state, speech=speech)
+        total, made, new = frames_of(speech.hearing.samples), speech.online.past, speech.online.how.new
+        blocks = made + -(-max(0, total - made) // new) * new
         poses = [pose for window in speech.hearing.finish() for pose in self._window(window, blocks)]
         speech = self._speech()
         if (owed := blocks - speech.pushed) > 0:
@@ -203,7 +204,10 @@ class Actor:
         self.state = replace(self.state, past=past, speech=None)
 
     def tell(self, *, manner: Manner | None = None, pace: Pace | None = None, steps: int | None = None) -> None:
-        """Takes a new manner from the next frame, steps from the next clip, a pace from the next speech."""
+        """Takes a new manner from the next frame, steps from the next clip, a pace from the next chunk of sound.
+
+        Whether frames are given early changes with the next speech: it is a way to join all clips of one.
+        """
         state = self.state
         self.state = replace(
             state,
@@ -215,8 +219,16 @@ class Actor:
     # ---- a speech ----------------------------------------------------------------------------------------------------
 
     def _begin(self) -> Speech:
+        online = self._open(self.state.pace)
+        empty = np.empty((0, WIDTH), np.float32)
+        speech = Speech(self.state.pace, Hearing(self.state.pace.chunks), online, self.made, empty)
+        self.state = replace(self.state, speech=speech)
+        return speech
+
+    def _open(self, pace: Pace) -> Online:
+        """A speech's motion before its first clip, going on from what is shown now."""
         state, persona = self.state, self._persona
-        how = state.pace.fusing(persona.options)
+        how = pace.fusing(persona.options)
         past = state.past[-how.overlap :]
         rows = persona.silence[: how.overlap].copy()
         for i, moment in enumerate(reversed(past), 1):
@@ -226,11 +238,18 @@ class Actor:
         pose = (persona.rest if how.reset else before).copy()
         if how.reset and how.carried is not None:
             pose[how.carried[0] : how.carried[1]] = before[how.carried[0] : how.carried[1]]
-        online = open_speech(how, persona.rest, pose, rows, waits=False)
-        empty = np.empty((0, WIDTH), np.float32)
-        speech = Speech(state.pace, Hearing.begin(state.pace.chunks), online, self.made, empty)
-        self.state = replace(state, speech=speech)
-        return speech
+        return open_speech(how, persona.rest, pose, rows, waits=False)
+
+    def _paced(self, speech: Speech) -> Speech:
+        """The speech as it goes on at a border of chunks: with the pace that was told last."""
+        pace = replace(self.state.pace, early=speech.pace.early)
+        if pace == speech.pace:
+            return speech
+        if speech.online.start is None:
+            online = self._open(pace).push(speech.rows)
+        else:
+            online = speech.online.paced(pace.fusing(self._persona.options))
+        return replace(speech, pace=pace, hearing=replace(speech.hearing, chunks=pace.chunks), online=online)
 
     def _speech(self) -> Speech:
         speech = self.state.speech

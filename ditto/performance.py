@@ -150,7 +150,7 @@ class Performance:
         self._fresh, self._clock_from = True, None
 
     def tell(self, *, manner: Manner | None = None, pace: Pace | None = None, steps: int | None = None) -> None:
-        """Takes a new manner from the next frame, steps from the next clip, a pace from the next speech."""
+        """Takes a new manner from the next frame, steps from the next clip, a pace from the next chunk."""
         self._actor.tell(manner=manner, pace=pace, steps=steps)
 
     def resize(self, scale: float) -> None:

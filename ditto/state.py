@@ -17,7 +17,7 @@ from .controls import Manner
 from .motion.clips import Fusing, Motion
 from .motion.online import Online
 
-VERSION: Final = 2
+VERSION: Final = 3
 _KINDS: Final = {
     kind.__name__: kind for kind in (ActorState, Moment, Speech, Chunks, Hearing, Pace, Manner, Fusing, Motion, Online)
 }

@@ -103,12 +103,12 @@ export class Settings extends EventTarget {
     this.#rows.get(name)?.control.focus();
   }
 
-  /** A tunable that is chosen elsewhere on the page (the portrait). */
-  choose(name, value) {
+  /** A tunable that is chosen elsewhere on the page (the portrait); `told` is what a running session is told of it. */
+  choose(name, value, told = value) {
     const spec = this.#config?.tunables[name];
     if (spec && same(value, spec.default) && !(name in this.#own)) delete this.chosen[name];
     else this.chosen[name] = value;
-    this.dispatchEvent(new CustomEvent("change", { detail: { name, value, live: spec?.live ?? false } }));
+    this.dispatchEvent(new CustomEvent("change", { detail: { name, value: told, live: spec?.live ?? false } }));
   }
 
   #draw() {
@@ -195,9 +195,11 @@ export class Settings extends EventTarget {
     this.#errors.clear();
     this.#draw();
     for (const name of names) {
-      const value = this.#own[name] ?? this.#config.tunables[name].default;
+      const spec = this.#config.tunables[name];
+      const value = this.#own[name] ?? spec.default;
       this.#rows.get(name).control.set(value);
-      this.choose(name, value);
+      // What a preset makes is given back to it: the default would hold against every preset.
+      this.choose(name, value, spec.preset && !(name in this.#own) ? null : value);
       this.#mark(name);
     }
   }

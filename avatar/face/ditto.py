@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from ..errors import AtCapacity, AvatarError, EngineError, Invalid, NotReady
 from ..seams import Performance, Rig
-from ..tunables import MANNERS, Tunables
+from ..tunables import MANNERS, PRESET_MAKES, Tunables
 from ..types import Accent, Choice, Frame, Pcm, Phone
 from .avatars import AvatarStore
 from .pattern import draws
@@ -63,12 +63,12 @@ def pace_of(tunables: Tunables) -> Pace:
 
 
 def manner_of(tunables: Tunables) -> Manner:
-    """The preset, and what was set apart from it: a tunable at its default leaves the preset's own."""
+    """The preset, with what was set by its own name in the place of the preset's."""
     from ditto.controls import manner
 
     defaults = Tunables()
-    names = {"emotion", *MANNERS} - {"preset"}
-    told = {name: getattr(tunables, name) for name in names if getattr(tunables, name) != getattr(defaults, name)}
+    values = {name: getattr(tunables, name) for name in PRESET_MAKES}
+    told = {k: v for k, v in values.items() if k in tunables.told or v != getattr(defaults, k)}
     return manner(tunables.preset, **told)
 
 

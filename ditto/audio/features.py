@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from .chunks import FRAME, Chunks, frames_of
+from .chunks import FRAME, MOST, Chunks, frames_of
 
 Sound = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.float32]
@@ -72,36 +72,45 @@ class WindowCutter:
         return out
 
 
+_BACK = FRAME * MOST
+"""Samples of the past that are kept: chunks of any size may follow, with whatever history."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hearing:
-    """A speech as far as it was heard: a value, so that it can be kept, copied and gone back to."""
+    """A speech as far as it was heard: a value, so that it can be kept, copied and gone back to.
+
+    Its `chunks` may be replaced between two windows.
+    """
 
     chunks: Chunks
     samples: int = 0
     """Heard so far."""
-    windows: int = 0
-    """Cut so far."""
-    kept: Sound = field(default_factory=lambda: np.empty(0, np.float32))
-    """Sound from the start of the next window on; before the speech there are zeros."""
-
-    @staticmethod
-    def begin(chunks: Chunks) -> Hearing:
-        return Hearing(chunks, kept=np.zeros(FRAME * chunks.past, np.float32))
+    frames: int = 0
+    """Of the windows cut so far."""
+    kept: Sound = field(default_factory=lambda: np.zeros(_BACK, np.float32))
+    """Sound from `_BACK` samples before the next frame on; before the speech there are zeros."""
 
     def feed(self, sound: Sound) -> tuple[Hearing, list[Sound]]:
         """The speech with more of it heard, and the windows that became whole."""
         kept = np.concatenate([self.kept, sound])
-        size, hop = self.chunks.window, self.chunks.hop
-        count = max(0, (len(kept) - size) // hop + 1)
-        cut = [kept[k * hop : k * hop + size].copy() for k in range(count)]
-        return (
-            replace(
-                self, samples=self.samples + len(sound), windows=self.windows + count, kept=kept[count * hop :].copy()
-            ),
-            cut,
+        size, hop, start = self.chunks.window, self.chunks.hop, self._start
+        count = max(0, (len(kept) - start - size) // hop + 1)
+        cut = [kept[start + k * hop : start + k * hop + size].copy() for k in range(count)]
+        heard = replace(
+            self,
+            samples=self.samples + len(sound),
+            frames=self.frames + count * self.chunks.current,
+            kept=kept[count * hop :].copy(),
         )
+        return heard, cut
 
     def finish(self) -> list[Sound]:
         """The windows still needed for the last frames, zeros after the end."""
-        count = -(-frames_of(self.samples) // self.chunks.current) - self.windows
-        return WindowCutter(self.chunks).of(self.kept, max(0, count))
+        count = -(-(frames_of(self.samples) - self.frames) // self.chunks.current)
+        return WindowCutter(self.chunks).of(self.kept[self._start :], max(0, count))
+
+    @property
+    def _start(self) -> int:
+        """Of the next window, in what is kept."""
+        return _BACK - FRAME * self.chunks.past

@@ -49,8 +49,8 @@ class Fusing:
         return min(self.overlap, self.new) if self.online else self.overlap
 
     def blend(self, old: Array, new: Array) -> Array:
-        """The last `fuse` frames of the sequence, `old`, turning into the new clip's frames for them."""
-        share = (np.arange(self.fuse, dtype=np.float32) / np.float32(self.fuse))[:, None]
+        """The last frames of the sequence, `old`, turning into the new clip's frames for them."""
+        share = (np.arange(len(old), dtype=np.float32) / np.float32(len(old)))[:, None]
         return np.asarray(old * (1 - share) + new * share, np.float32)
 
 
@@ -69,29 +69,36 @@ def begin(pose: Array) -> Motion:
     return Motion(np.empty((0, len(pose)), np.float32), pose.copy())
 
 
-def add(sequence: Motion, clip: Array, rest: Array, how: Fusing) -> Motion:
-    """The sequence with one more clip [80,265]; `rest` [265] is the source's own pose (`s_kp_cond`)."""
+def add(sequence: Motion, clip: Array, rest: Array, how: Fusing, most: int = LENGTH) -> Motion:
+    """The sequence with one more clip [80,265]; `rest` [265] is the source's own pose (`s_kp_cond`).
+
+    Of the sequence's frames the last `most` may be changed; the others were shown.
+    """
     if not len(sequence.motion):
         motion = smooth(clip, how.window, dims=SMOOTHED)
     else:
-        at = LENGTH - how.new - how.fuse
-        joined = how.blend(sequence.motion[-how.fuse :], clip[at : at + how.fuse])
-        motion = np.concatenate([sequence.motion[: -how.fuse], joined, clip[how.overlap :]])
+        fuse = min(how.fuse, most)
+        joined = how.blend(sequence.motion[-fuse:], clip[how.overlap - fuse : how.overlap])
+        motion = np.concatenate([sequence.motion[:-fuse], joined, clip[how.overlap :]])
         edge = len(motion) - how.new
-        motion = smooth(motion, how.window, edge - how.fuse, edge + 1, SMOOTHED)
+        motion = smooth(motion, how.window, edge - fuse, edge + 1, SMOOTHED)
     return grown(sequence, motion, rest, how)
 
 
 def grown(sequence: Motion, motion: Array, rest: Array, how: Fusing) -> Motion:
     """The sequence whose frames have become `motion` with a clip, and the pose for the next one."""
-    clips = sequence.clips + 1
-    pose = motion[len(motion) - how.overlap - 1].copy()
-    if how.reset > 0 and clips % how.reset == 0:
+    return posed(replace(sequence, motion=motion, clips=sequence.clips + 1), rest, how)
+
+
+def posed(sequence: Motion, rest: Array, how: Fusing) -> Motion:
+    """The sequence with the pose that a next clip of so many new frames goes on from."""
+    pose = sequence.motion[len(sequence.motion) - how.overlap - 1].copy()
+    if how.reset > 0 and sequence.clips % how.reset == 0:
         carried = pose
         pose = rest.copy()
         if how.carried is not None:
             pose[how.carried[0] : how.carried[1]] = carried[how.carried[0] : how.carried[1]]
-    return Motion(motion, pose, clips)
+    return replace(sequence, pose=pose)
 
 
 def trim(sequence: Motion, keep: int) -> tuple[Motion, int]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .clips import FEWEST_ONLINE_OVERLAP, LENGTH, SMOOTHED, Fusing, Motion, add, begin, grown, trim
+from .clips import FEWEST_ONLINE_OVERLAP, LENGTH, SMOOTHED, Fusing, Motion, add, begin, grown, posed, trim
 from .vector import Array, smooth
 
 KEPT = 2 * LENGTH
@@ -52,6 +52,8 @@ class Online:
     ended: bool = False
     waits: bool = True
     """Features count once a whole block of them is there, as in the published loop; else at once."""
+    joint: int = 0
+    """Frames that wait to be fused with the first clip of another number of new frames; 0: all clips are alike."""
 
     def push(self, rows: Array) -> Online:
         """More features."""
@@ -63,6 +65,18 @@ class Online:
     def end(self) -> Online:
         """No more features will come, and what is short of a window is filled up with its last row."""
         return replace(self, ended=True).push(self.pending[:0])
+
+    def paced(self, how: Fusing) -> Online:
+        """The loop with another number of new frames from the next clip on, which is at least the second one.
+
+        The next window ends `how.new` frames after the last one did. It is fused over frames that wait anyway: nothing
+        that was given changes, and what waits comes with the clip.
+        """
+        if self.start is None:
+            raise ValueError("before the first clip a speech is opened anew")
+        waiting = len(self.motion.motion) - self.start
+        local = self.local + how.new - self.how.new
+        return replace(self, how=how, motion=posed(self.motion, self.rest, how), local=local, joint=waiting)
 
     @property
     def _window(self) -> Array:
@@ -82,12 +96,12 @@ class Online:
         The first clip warms up: nothing is ready with it.
         """
         real = len(self._window) if self.ended and len(self._window) < LENGTH else self.how.new
-        motion = add(self.motion, clip, self.rest, self.how)
+        motion = add(self.motion, clip, self.rest, self.how, self.joint or LENGTH)
         if self.start is None:
             start, ready = LENGTH - self.how.fuse, motion.motion[:0]
         else:
-            ready = motion.motion[self.start : self.start + real]
-            start = self.start + real
+            start = self.start + (self.joint or real)
+            ready = motion.motion[self.start : start]
         return self._advanced(motion, start, real), ready.copy()
 
     def take_early(self, clip: Array) -> tuple[Online, Array]:
@@ -116,7 +130,8 @@ class Online:
         local, features = self.local + real, self.features
         if (surplus := len(features) - KEPT) > 0 and surplus <= local:
             features, local = features[surplus:].copy(), local - surplus
-        return replace(self, motion=motion, start=start - gone, local=local, past=self.past + real, features=features)
+        past = self.past + real
+        return replace(self, motion=motion, start=start - gone, local=local, past=past, features=features, joint=0)
 
 
 def open_speech(how: Fusing, rest: Array, pose: Array, history: Array, waits: bool = True) -> Online:

@@ -272,17 +272,6 @@ def test_a_new_manner_comes_by_degrees() -> None:
     assert 0 < turned[0] < 3 and turned[-1] == 10.0 and turned == sorted(turned)
 
 
-def test_steps_change_at_the_next_clip_and_chunks_with_the_next_speech() -> None:
-    a = actor()
-    a.feed(voice(9_000))
-    a.tell(pace=LOW_LATENCY, steps=9)
-    a.feed(voice(9_000, 1))
-    assert a.state.speech is not None and a.state.speech.pace == Pace()
-    assert len(a.finish()) + a.made >= 29
-    a.feed(voice(100))
-    assert a.state.speech is not None and a.state.speech.pace == LOW_LATENCY
-
-
 @pytest.mark.parametrize(
     ("sound", "words"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ needs("torch")
 from avatar.errors import EngineError, Invalid
 from avatar.face import engines as face_engines
 from avatar.face.avatars import AvatarStore
-from avatar.face.ditto import DittoFace
+from avatar.face.ditto import DittoFace, manner_of
 from avatar.serve.app import build
 from avatar.serve.state import STATE
 from avatar.settings import Settings
-from avatar.tunables import Tunables
+from avatar.tunables import Tunables, update
+from ditto.controls import PRESETS
 from ditto.engine import Engine
 from ditto.errors import DeviceLost, OutOfMemory
 from tests.serve.conftest import WHISPER, Service
@@ -74,6 +76,49 @@ async def test_the_neural_face_keeps_the_promises_of_the_seam(face: DittoFace) -
 
     await asyncio.to_thread(work)
     assert serials == sorted(set(serials))
+
+
+async def test_everything_that_is_live_changes_within_a_speech(face: DittoFace) -> None:
+    """Chunks, steps, size and manner told between two pieces of one speech: every frame comes, in its place."""
+    rig = await face.rig("default")
+    started = Tunables(frame_scale=0.125, chunk_config=(5, 10, 3), sampling_timesteps=2)
+    actor = face.perform(rig, started, seed=1)
+
+    def work() -> None:
+        frames = actor.feed(pcm(20_000))
+        changed = replace(started, frame_scale=0.25, chunk_config=(2, 3, 2), sampling_timesteps=3, head_yaw=9.0)
+        actor.tune(changed)
+        before = len(frames)
+        frames += actor.feed(pcm(12_000))
+        state = actor._acting.state  # type: ignore[attr-defined]
+        assert (state.speech.pace.chunks.current, state.steps) == (3, 3) and state.past[-1].manner.head_yaw > 0
+        frames += actor.finish()
+        assert [f.serial for f in frames] == list(range(50))
+        sizes = [f.i420.shape for f in frames]
+        assert sizes == [(192, 128)] * before + [(384, 256)] * (50 - before) and 0 < before < 50
+
+    await asyncio.to_thread(work)
+    actor.close()
+
+
+def test_what_is_set_wins_over_a_preset_whenever_either_was_set() -> None:
+    def carried(*changes: dict[str, Any]) -> dict[str, Any]:
+        tunables = Tunables()
+        for change in changes:
+            tunables = update(tunables, change)
+        return asdict(manner_of(tunables))
+
+    lively, calm = asdict(PRESETS["lively"]), asdict(PRESETS["calm"])
+    assert carried({"preset": "lively"}) == lively
+    # Set together, before and after; also at the value that is nobody's default but the table's.
+    own = {"intensity": 1.0, "emotion": "neutral", "blink_rate": 15.0}
+    for order in ([own | {"preset": "lively"}], [own, {"preset": "lively"}], [{"preset": "lively"}, own]):
+        assert carried(*order) == lively | own
+    # A preset that comes later replaces the earlier one's values and no others.
+    assert carried({"preset": "lively"}, {"gaze_x": 4.0}, {"preset": "calm"}) == calm | {"gaze_x": 4.0}
+    assert carried({"preset": "lively"}, own, {"preset": "natural"}) == asdict(PRESETS["natural"]) | own
+    # And null gives a value back.
+    assert carried(own | {"preset": "lively"}, dict.fromkeys(own)) == lively
 
 
 @pytest.mark.parametrize("config", [(1, 1, 1), (10, 20, 10)])

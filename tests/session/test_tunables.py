@@ -14,6 +14,18 @@ from avatar.errors import Invalid
 from avatar.tunables import TABLE, Tunables, describe, update
 
 
+def test_what_is_set_by_its_own_name_is_remembered_and_null_gives_it_back() -> None:
+    defaults = Tunables()
+    one = update(defaults, {"intensity": 1.0, "preset": "lively", "fps": 10})
+    assert one.told == {"intensity"} and "told" not in one.as_json()
+    two = update(one, {"emotion": "neutral", "gaze_x": 3.0}, live=True)
+    assert two.told == {"intensity", "emotion", "gaze_x"} and update(two, {"preset": "calm"}).told == two.told
+    back = update(two, {"gaze_x": None, "intensity": None, "emotion": None}, live=True)
+    assert back.told == frozenset() and (back.gaze_x, back.intensity, back.emotion) == (0.0, 1.0, "neutral")
+    with pytest.raises(Invalid, match="told"):
+        update(defaults, {"told": ["intensity"]})
+
+
 def test_every_default_is_valid_and_the_table_is_json() -> None:
     defaults = Tunables()
     assert update(defaults, defaults.as_json()) == defaults
@@ -27,6 +39,7 @@ def test_every_default_is_valid_and_the_table_is_json() -> None:
         "live": True,
         "when": "frame",
         "nullable": False,
+        "preset": False,
         "effect": "",
     }
     assert all(row["effect"].endswith(".") for row in rows.values())

@@ -42,7 +42,7 @@ def chromium_path() -> str:
     raise RuntimeError(f"no browser: install one of {', '.join(CHROMIUM_NAMES)}, or name one in CHROMIUM")
 
 
-READY_S = 180
+READY_S = 400
 """A neural face on a machine that has other things to do reads its networks for a minute."""
 
 
@@ -91,7 +91,7 @@ class Server:
 
     def get(self, path: str) -> Any:
         """The JSON that a route answers."""
-        with urllib.request.urlopen(self.url + path, timeout=10) as response:
+        with urllib.request.urlopen(self.url + path, timeout=60) as response:
             return json.load(response)
 
     def portrait_width(self) -> int:
@@ -109,7 +109,7 @@ class Server:
             self._process.kill()
         else:
             self._process.terminate()
-        self._process.wait(20)
+        self._process.wait(60)
         assert self._process.stdout is not None
         self._process.stdout.close()
         self._process = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,14 @@ from tests.absent import absent, needs
 from tests.web.browser import Server
 from tests.web.visit import Visit
 
-REMEMBERED = 'localStorage.setItem("avatar.tunables", JSON.stringify({ frame_scale: 0.125, sampling_timesteps: 2 }));'
+PATIENCE_S = 300.0
+"""The neural face on a processor that has other things to do draws a picture in seconds."""
+
+FIRST: dict[str, Any] = {"frame_scale": 0.125, "fps": 5, "sampling_timesteps": 1, "chunk_config": [4, 8, 3]}
+REMEMBERED = f"localStorage.setItem('avatar.tunables', '{json.dumps(FIRST)}');"
 
 NEW: dict[str, Any] = {
-    "frame_scale": 0.15, "fps": 10, "sampling_timesteps": 3, "chunk_config": [2, 3, 2], "bitrate_kbps": 300,
+    "frame_scale": 0.1, "fps": 6, "sampling_timesteps": 2, "chunk_config": [2, 4, 2], "bitrate_kbps": 300,
     "language": "en", "voice": None, "instructions": "Be brief.",
 }  # fmt: skip
 """Values that a processor of a test machine can bear, and those that no range or list names."""
@@ -46,7 +51,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return write(tmp_path_factory.mktemp("checkpoint"), Kind.PYTORCH, "tiny", lambda line: None)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1500)
 async def test_a_checkpoint_becomes_a_face_that_talks(
     checkpoint: tuple[Path, Path], visit: Visit, own_server: Callable[..., Server], tmp_path: Path
 ) -> None:
@@ -60,16 +65,21 @@ async def test_a_checkpoint_becomes_a_face_that_talks(
     config, root = checkpoint
     server = own_server(
         "--face", "ditto", "--cfg_pkl", str(config), "--data_root", str(root), "--data_dir", str(data),
-        "--max-sessions", "1",
+        "--max-sessions", "1", "--greeting", "Hello.",
     )  # fmt: skip
     face = server.get("/config")["engines"]["face"]
     assert face["name"] == "ditto" and root.name in face["note"], face
 
-    # Small pictures and few steps: the processor of a test machine draws a few of them in a second.
+    # Few pictures, small ones and few steps.
+    visit.patience_s = PATIENCE_S
     await visit.open(server, before=REMEMBERED)
+    visit.page.set_default_timeout(PATIENCE_S * 1000)
     await visit.call()
-    seen = await visit.until(lambda s: s["stats"] and (s["stats"]["video"] or {}).get("frames", 0) > 5, "frames come")
-    assert seen["stats"]["video"]["width"] == server.portrait_width() * 0.125
+
+    def wide(across: float) -> Any:
+        return lambda s: 0 < (((s["stats"] or {}).get("video") or {}).get("width") or 0) <= across
+
+    seen = await visit.until(wide(server.portrait_width() * FIRST["frame_scale"]), "a picture came")
     await visit.greeted()
     await visit.type("Hello")
     seen = await visit.until(lambda s: len(s["turns"]) == 2, "the turn ended")
@@ -85,10 +95,11 @@ async def test_a_checkpoint_becomes_a_face_that_talks(
         answer = await visit.page.request.patch(f"{server.url}/sessions/{session}", data={name: value})
         assert answer.status == 200, await answer.text()
         effective = (await answer.json())["session"]
-        # A machine that is too slow asks for fewer pictures than it is allowed.
-        assert effective[name] == value or (name == "fps" and effective[name] < value), effective
+        # A machine that is too slow asks for less than it is allowed.
+        less = name in ("fps", "frame_scale", "sampling_timesteps") and effective[name] < value
+        assert effective[name] == value or less, effective
     across = 2 * round(server.portrait_width() * NEW["frame_scale"] / 2)
-    await visit.until(lambda s: s["stats"]["video"]["width"] == across, "pictures of the new size")
+    await visit.until(wide(across), "a picture of the new size")
     await visit.type("Hello again")
     seen = await visit.until(lambda s: len(s["turns"]) == 3, "the turn with all tunables changed ended")
     assert seen["turns"][-1]["reply_text"] and not seen["turns"][-1].get("error")

@@ -35,6 +35,8 @@ class Visit:
         self._browser = browser
         self._context: BrowserContext | None = None
         self.page: Page
+        self.patience_s = PATIENCE_S
+        """How long `until` waits."""
         self.problems: list[str] = []
         """Scripts that failed, and what the security policy blocked."""
 
@@ -108,7 +110,7 @@ class Visit:
             return seen if condition(seen) else None
 
         try:
-            seen: dict[str, Any] = await until(holds, what)
+            seen: dict[str, Any] = await until(holds, what, self.patience_s)
         except AssertionError as error:
             notices = await self.page.locator("#notices").inner_text()
             raise AssertionError(f"{error}; the page says {notices!r} and is {await self.state()}") from None
