@@ -21,7 +21,7 @@ import av
 
 from .clock import AUDIO_RATE, AUDIO_TIME_BASE, SLOTS_PER_S, VIDEO_RATE, VIDEO_TIME_BASE
 from .errors import AvatarError, Invalid
-from .events import Caption, Event, Interrupted
+from .events import Caption, Event, Interrupted, Spoken
 from .play import codecs
 from .play.source import Broadcast, PictureSource
 from .play.takers import Shot, Sound
@@ -71,14 +71,30 @@ class Captions:
 
     def __init__(self) -> None:
         self._cues: list[_Cue] = []
+        self._said_s = 0.0
+        """End of the word that sounded last."""
 
     def take(self, event: Event, now_s: float) -> None:
         """`now_s` is media time."""
         if isinstance(event, Caption) and event.text.strip():
+            if event.heard_text is not None:
+                self._broke_off(event)
             self._end(event.start_s)
             self._cues.append(_Cue(event.turn_id, event.text.strip(), event.start_s, event.end_s))
+        elif isinstance(event, Spoken):
+            self._said_s = event.end_s
         elif isinstance(event, Interrupted):
             self._end(now_s)
+
+    def _broke_off(self, rest: Caption) -> None:
+        """The clause on the screen was held in the middle and goes on only now: what is said now was not said then."""
+        last = self._cues[-1] if self._cues else None
+        if last is None or last.turn_id != rest.turn_id or not last.text.endswith(rest.text.strip()):
+            return
+        said = last.text.removesuffix(rest.text.strip()).rstrip()
+        self._cues[-1] = replace(last, text=said)
+        if last.start_s < self._said_s:
+            self._end(self._said_s)
 
     def _end(self, at_s: float) -> None:
         """What is on the screen at that moment goes away."""
@@ -90,7 +106,7 @@ class Captions:
         lines = ["WEBVTT", ""]
         for cue in self._cues:
             start, end = max(0.0, cue.start_s - origin_s), min(length_s, cue.end_s - origin_s)
-            if end > start:
+            if end > start and cue.text:
                 text = cue.text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
                 text = EMPHASIS.sub(r"<i>\2</i>", " ".join(text.split()))
                 lines += [f"{_clock(start)} --> {_clock(end)}", text, ""]

@@ -33,6 +33,8 @@ class Channel:
         """Newest frames and when they were sent, monotonic seconds."""
         self._missed: deque[str] | None = None
         """What a client that came back is told once it is ready."""
+        self._greets = False
+        """The client says when it is ready; not every one does."""
         self._handlers: dict[str, Callable[[rtvi.Incoming], None]] = {
             "client-ready": self._ready,
             "send-text": self._send_text,
@@ -72,7 +74,7 @@ class Channel:
             self._send(rtvi.error(error.message))
 
     def _ready(self, frame: rtvi.Incoming) -> None:
-        session = self._session
+        session, self._greets = self._session, True
         about: dict[str, Any] = {"library": "streaming-avatar", "session_id": session.id}
         if session.peer is not None:
             about["media"] = session.peer.media_origin()
@@ -116,8 +118,14 @@ class Channel:
 
     def _returned(self, since: float) -> None:
         """Another connection has taken the place of one that was last heard at `since`."""
-        if self._missed is None:
-            self._missed = deque((text for at, text in self._sent if at > since), KEPT_FRAMES)
+        if self._missed is not None:
+            return
+        missed = deque((text for at, text in self._sent if at > since), KEPT_FRAMES)
+        if self._greets:
+            self._missed = missed
+        elif self._session.peer is not None:
+            for text in missed:
+                self._session.peer.send_text(text)
 
     def _send(self, text: str) -> None:
         self._sent.append((time.monotonic(), text))

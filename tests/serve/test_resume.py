@@ -45,7 +45,7 @@ async def until(service: Service, call: Call, connection: str) -> dict[str, Any]
     raise AssertionError(f"it was never {connection}: {body}")
 
 
-async def come_back(call: Call) -> Call:
+async def come_back(call: Call, *, greets: bool = True) -> Call:
     """A new connection on the same session."""
     fresh = Call(call.service, ClientPeer())
     fresh.reading = asyncio.create_task(fresh._read())
@@ -54,7 +54,8 @@ async def come_back(call: Call) -> Call:
     assert status == 200 and fresh.id == call.id
     await fresh.peer.accept(fresh.answer["sdp"])
     await asyncio.wait_for(fresh.peer.connected.wait(), 20)
-    fresh.send("client-ready")
+    if greets:
+        fresh.send("client-ready")
     return fresh
 
 
@@ -114,6 +115,19 @@ async def test_what_was_told_meanwhile_is_told_again(service: Service) -> None:
         kinds = fresh.types()
         assert kinds[0] == "bot-ready"
         assert kinds.index("user-transcription") > 0
+        await fresh.peer.close()
+        await fresh.reading
+
+
+async def test_a_client_that_never_says_that_it_is_ready_is_told_as_well(service: Service) -> None:
+    await service.ready()
+    async with service.call() as call:
+        cut(call.peer)
+        await service.ask("POST", f"/sessions/{call.id}/say", json={"text": "Hello", "as": "user"})
+        await until(service, call, "lost")
+        fresh = await come_back(call, greets=False)
+        turn = (await fresh.until(lambda: fresh.ours("turn")))[0]
+        assert turn["user_text"] == "Hello"
         await fresh.peer.close()
         await fresh.reading
 
