@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from avatar.play.nack import MAX_RTT_S, MAX_WAIT_S, MOST, Nacks, split
+from avatar.play.opus import OpusEncoder
+from tests.play.pairs import TONE
+from tests.play.voice import carry
 
 
 def test_a_packet_is_asked_for_at_once_and_again_after_a_round_trip() -> None:
@@ -55,3 +59,26 @@ def test_requests_do_not_cross_the_wrap(sequences: set[int]) -> None:
     parts = split(list(sequences))
     assert sorted(n for part in parts for n in part) == sorted(n & 0xFFFF for n in sequences)
     assert all(part == sorted(part) for part in parts)
+
+
+@pytest.mark.parametrize("copies", [0, 1])
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_voice_on_a_lossy_path_is_whole_where_what_is_asked_for_is_sent_again(copies: int, answers: bool) -> None:
+    encoder = OpusEncoder()
+    packets = [encoder.encode(TONE) for _ in range(1500)]
+    encoder.close()
+    calls = [carry(packets, 0.05, seed, copies=copies, answers=answers) for seed in range(4)]
+    for call in calls:
+        position = 0
+        for piece in call.pieces:  # without a gap, and nothing twice
+            assert piece.timestamp == position
+            position += piece.samples
+        assert max(call.late_s) < 0.03 + 0.02 + 0.25 + 0.06
+        assert max(call.late_s[-50:]) < 0.3
+        assert min(call.late_s[-50:]) < 0.036  # no lag
+    concealed = sum(call.concealed_ms for call in calls)
+    lost = 4 * 1500 * 0.05 * 20
+    if answers:
+        assert concealed <= (0.02 if copies == 0 else 0.002) * lost
+    else:
+        assert concealed > (0.8 if copies == 0 else 0.02) * lost
