@@ -22,7 +22,7 @@ import av
 from .clock import AUDIO_RATE, AUDIO_TIME_BASE, SLOTS_PER_S, VIDEO_RATE, VIDEO_TIME_BASE
 from .errors import AvatarError, Invalid
 from .events import Caption, Event, Interrupted, Spoken
-from .play import codecs
+from .play import codecs, opus
 from .play.source import Broadcast, PictureSource
 from .play.takers import Shot, Sound
 from .speak.spoken import EMPHASIS
@@ -321,6 +321,8 @@ def _template(codec: str, key: bytes) -> Any:
 class _Sounds:
     """The recorder as a taker of sound."""
 
+    leads = False
+    target = opus.BITRATE
     lossy = 0.0
     dtx = False
 

@@ -119,6 +119,8 @@ class Session:
         peer.on_rung = lambda rung: self._limit("network", rung=rung)
         self._limit("network", rung=RUNGS[0])
         if before is not None:
+            before.on_rung = lambda rung: None  # the old path says nothing about the new one
+            before.on_doubt = lambda heard: None
             before.on_sure = lambda: None
             self.playout.pause(before.heard)
             self.on_return(before.heard)

@@ -14,7 +14,8 @@ OVERHEAD = 38
 START = 850_000
 """bit/s: 512 × 512 at 25 fps looks clean with 750 kbit/s, and the sound comes on top. A path that is narrower shows it
 within a few reports."""
-FLOOR = 60_000
+FLOOR = 45_000
+"""Sound needs that much at its thinnest, headers included."""
 CEILING = 4_000_000
 _KEPT = 4_000
 """Packets whose sending is remembered: some ten seconds."""
@@ -43,6 +44,8 @@ class Congestion:
         """None before the first report: the other side may not send any."""
         self.on_estimate: list[Callable[[float], None]] = []
         """Called with monotonic time after each report."""
+        self.sound_only = False
+        """The path is too thin for pictures: all of it is the sound's."""
         self.reports = 0
         self._next = 0
         self._sent: dict[int, tuple[float, int, Fate | None]] = {}

@@ -35,12 +35,13 @@ _LEAST_S = 0.02
 """A packet's length."""
 _HISTORY_S = 2.0
 """Delays are counted from the fastest packet in this time."""
-_SLACK_S, _SLACK = 0.07, 0.5
-"""A buffer that holds so much more than it aims at, or such a share of that, is let be; observed."""
-_FALL = 0.03
-"""Seconds a second, by which what is beyond becomes less; observed. Sound is played hardly faster than spoken,"""
+_SLACK_S = 0.02
+"""A buffer that holds so much more than it aims at is let be, and as much again as packets have lately been late."""
+_STRETCH = 0.08
+"""Seconds a second, by which what is beyond becomes less and what is wanting more: a pitch period, some 5 ms, every
+60 ms."""
 _FULL = 4
-"""unless the buffer holds so many times what it aims at."""
+"""A buffer that holds so many times what it may is emptied at once."""
 
 
 class SoundDelay:
@@ -53,6 +54,8 @@ class SoundDelay:
         """By how much the newest packet was later than that."""
         self._lags: deque[tuple[float, float]] = deque()
         """Arrival and lag, of packets than which no later one was faster."""
+        self._slowest: deque[tuple[float, float]] = deque()
+        """The same of those than which no later one was slower."""
         self._weights = [0.0] * _BUCKETS
         self._forget = 0.0
         self._intervals = 0
@@ -68,8 +71,12 @@ class SoundDelay:
         while self._lags and self._lags[-1][1] >= lag:
             self._lags.pop()
         self._lags.append((arrived, lag))
-        while arrived - self._lags[0][0] > _HISTORY_S:
-            self._lags.popleft()
+        while self._slowest and self._slowest[-1][1] <= lag:
+            self._slowest.pop()
+        self._slowest.append((arrived, lag))
+        for lags in (self._lags, self._slowest):
+            while arrived - lags[0][0] > _HISTORY_S:
+                lags.popleft()
         self.fastest = self._lags[0][1]
         self.lately = lag - self.fastest
         if self._since is None:
@@ -78,10 +85,13 @@ class SoundDelay:
             self._learn(self._worst)
             self._since, self._worst = arrived, 0.0
         self._worst = max(self._worst, self.lately)
-        least = max(self._target, self.lately)
-        slack = min(_SLACK_S, _SLACK * self._target)
-        fallen = min(_FULL * self._target, self.seconds - _FALL * max(0.0, arrived - self._arrived))
-        self.seconds = max(least, min(self.seconds, max(self._target + slack, fallen)))
+        most = self._target + self._slowest[0][1] - self.fastest + _SLACK_S
+        step = _STRETCH * min(1.0, max(0.0, arrived - self._arrived))
+        if self.seconds > most:
+            self.seconds = min(_FULL * most, max(most, self.seconds - step))
+        elif self.seconds < self._target:
+            self.seconds = min(self._target, self.seconds + step)
+        self.seconds = max(self.seconds, self.lately)
         self._arrived = max(self._arrived, arrived)
 
     def _learn(self, worst: float) -> None:

@@ -41,6 +41,7 @@ class OpusEncoder:
         self._inner: _DirectEncoder | _PyavEncoder
         library = _libopus()
         self._inner = _PyavEncoder(bitrate) if library is None else _DirectEncoder(library, bitrate)
+        self._bitrate = bitrate
         self._loss = 0.0
         self._still = self._dtx = False
 
@@ -61,6 +62,12 @@ class OpusEncoder:
         if step != self._loss:
             self._loss = step
             self._inner.set_loss(round(step * 100))
+
+    def set_bitrate(self, bitrate: int) -> None:
+        """bit/s, from the next packet; through FFmpeg, without effect."""
+        if bitrate != self._bitrate:
+            self._bitrate = bitrate
+            self._inner.set_bitrate(bitrate)
 
     def set_dtx(self, wanted: bool) -> None:
         """Whether packets are left out while nothing is said (discontinuous transmission, RFC 7587 §3.1.3)."""
@@ -98,6 +105,9 @@ class _DirectEncoder:
             raise ValueError(f"Sound could not be encoded ({size}).")
         return self._out.raw[:size]
 
+    def set_bitrate(self, bitrate: int) -> None:
+        self._ask(_SET_BITRATE, bitrate)
+
     def set_loss(self, percent: int) -> None:
         self._ask(_SET_INBAND_FEC, int(percent > 0))
         self._ask(_SET_PACKET_LOSS_PERC, percent)
@@ -131,6 +141,9 @@ class _PyavEncoder:
         frame.pts = self._samples
         self._samples += PACKET_SAMPLES
         return b"".join(map(bytes, self._codec.encode(frame)))
+
+    def set_bitrate(self, bitrate: int) -> None:
+        pass
 
     def set_loss(self, percent: int) -> None:
         pass

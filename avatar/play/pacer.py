@@ -31,7 +31,14 @@ class Budget:
 
     def __init__(self) -> None:
         self.rate: float = FIRST_RATE
+        """bit/s; `set_rate` changes it."""
         self._free = 0.0
+
+    def set_rate(self, rate: float, now: float) -> None:
+        """What has been sent ahead is owed in bits: at a higher rate it is paid off sooner, at a lower one later. Sound
+        is sent whatever it costs; counted in seconds of a slow moment, pictures would wait for it long afterwards."""
+        self._free = now + self.pause(now) * self.rate / rate
+        self.rate = rate
 
     def spend(self, size: int, now: float) -> None:
         """Bytes that are being sent."""
@@ -55,7 +62,7 @@ class Pacer:
 
     def set_estimate(self, rate: int, *, queued: bool = False) -> None:
         """What the path carries, bit/s, and whether more waits on it than should."""
-        self.budget.rate = (DRAIN if queued else FACTOR) * rate
+        self.budget.set_rate((DRAIN if queued else FACTOR) * rate, time.monotonic())
 
     @property
     def waiting_s(self) -> float:

@@ -180,6 +180,7 @@ class Peer:
             sender.attach(self._broadcast.pictures(plan.codec))
         if line.role == "sound" and self._sound is None:
             self._sound = sender
+            sender.leads = not self._watches
             offered = next(codec for codec in line.media.rtp.codecs if codecs.name(codec) == "opus")
             sender.dtx = str(offered.parameters.get("usedtx", "0")) == "1"
             self._broadcast.sound.join(sender)

@@ -15,16 +15,18 @@ from aiortc.rtcrtpparameters import RTCRtpSendParameters
 from ..clock import VIDEO_RATE, MediaClock
 from .congestion import Congestion
 from .ladder import Ladder, Rung
+from .opus import BITRATE
 from .rate import RateControl
 from .repair import REPAIR_S, RepairingSender
 from .sender import MAX_REPEATS
+from .sound import opus_rate, reserve
 from .source import BIAS_TICKS, HOLD_S, MAX_LATE_S, PictureSource
 from .takers import Shot
 
 log = logging.getLogger(__name__)
 
-SOUND_RESERVE = 50_000
-"""bit/s kept for the sound, headers included."""
+SOUND_RESERVE = reserve(BITRATE)
+"""bit/s kept for the sound, headers included, on a path that is not thin."""
 HEADERS = 1.07
 """What goes over the link for each bit of video."""
 COPIED = 2.3
@@ -46,6 +48,8 @@ SHORT_QUEUE_S = 0.06
 LONG_QUEUE_S = 0.12
 """With more than this waiting on the path only a few pictures are sent until it is shorter."""
 LONG_QUEUE_PAUSE_S = 0.15
+LONG_QUEUE_RATE = 300_000
+"""bit/s. On a thinner path each of them takes longer, and is waited for by the sound behind it."""
 DRAIN = 0.5
 """Of the estimate, until then."""
 DARK_S = 0.5
@@ -139,7 +143,9 @@ class PictureSender(RepairingSender):
         if self._path.pacer.waiting_s > MAX_QUEUE_S or not self._ladder.rung.video:
             return True
         queue = 0.0 if self._path.estimate is None else self._path.estimate.queue_s
-        pause = LONG_QUEUE_PAUSE_S if queue > LONG_QUEUE_S else 0.0
+        pause = 0.0
+        if queue > LONG_QUEUE_S and self._path.estimate is not None:
+            pause = LONG_QUEUE_PAUSE_S * max(1.0, LONG_QUEUE_RATE / self._path.estimate.rate)
         if queue > SHORT_QUEUE_S and self.missing(now):
             pause = REPAIR_S  # what is missing waits in the same queue, and without it no picture can be shown
         if now - self._last_sent < pause:
@@ -151,7 +157,8 @@ class PictureSender(RepairingSender):
         """The path's estimate has changed."""
         estimate = self._path.estimate
         assert estimate is not None
-        available = max(0.0, (estimate.rate - SOUND_RESERVE) / HEADERS)
+        pictures = (estimate.rate - reserve(opus_rate(estimate.rate, alone=False))) / HEADERS
+        available = max(0.0, pictures)
         if self._path.dark_s > DARK_S:
             self._want_key()  # what was swallowed is older than a key frame would be
         if estimate.queue_s > LONG_QUEUE_S:
@@ -165,7 +172,7 @@ class PictureSender(RepairingSender):
         else:
             video, self.copy_share = max(0.3 * available, available - self.repeats.bits(now)), 0.0
         self.control.follow(int(video))
-        self._climb((estimate.rate - SOUND_RESERVE) / HEADERS, estimate.loss > OVERLOAD and not calm, now)
+        self._climb(pictures, estimate.loss > OVERLOAD and not calm, now)
 
     def _climb(self, rate: float, lossy: bool, now: float) -> None:
         if not self.leads or self._source is None or self._source.size is None:
@@ -174,6 +181,7 @@ class PictureSender(RepairingSender):
             self._seen = width, height = self._source.size
             self._wished = round(width * height / self._ladder.rung.scale**2)
         if self._ladder.update(rate, self._wished, lossy, now):
+            self._path.sound_only = not self._ladder.rung.video
             log.info("The network allows: %s.", self._ladder.rung.name)
             self.on_rung(self._ladder.rung)
 

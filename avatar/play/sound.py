@@ -10,7 +10,7 @@ from ..clock import AUDIO_RATE, MediaClock
 from ..types import Pcm
 from . import codecs, red
 from .congestion import Congestion, Fate
-from .opus import FEC_LOSS, PACKET_SAMPLES, OpusEncoder, level_dbov
+from .opus import BITRATE, FEC_LOSS, PACKET_SAMPLES, OpusEncoder, level_dbov
 from .sender import HEADER_BYTES, MediaSender
 from .takers import Sound
 
@@ -23,6 +23,25 @@ COPIED_FEC_LOSS = 0.3
 """Share of lost packets from which on copies are not enough and Opus adds its coarse ones: those are paid with the
 quality of all of the sound, which word recognisers hear."""
 
+HEADERS = 26_000
+"""bit/s around fifty packets a second: RTP with its extensions, SRTP, UDP and IP."""
+SHARE, SHARE_ALONE = 1 / 3, 0.7
+"""Of what a thin path carries beyond that, what Opus gets, beside pictures and without them."""
+MOST = 50_000
+"""bit/s that speech at the full rate takes with headers, over some seconds: pauses cost less."""
+LEAST = 10_000
+"""bit/s: speech that is easily understood still."""
+
+
+def opus_rate(path: float, *, alone: bool) -> int:
+    """bit/s of Opus on a path that carries `path` bit/s in all; `alone`: no pictures are sent."""
+    return int(min(BITRATE, max(LEAST, (SHARE_ALONE if alone else SHARE) * (path - HEADERS))))
+
+
+def reserve(rate: int) -> int:
+    """bit/s to keep for sound of that rate, headers included."""
+    return min(MOST, HEADERS + rate)
+
 
 class SoundSender(MediaSender):
     """Opus, a packet for each tick of 20 ms: from a `SoundSource`, or from `push` with an encoder of its own."""
@@ -33,6 +52,8 @@ class SoundSender(MediaSender):
     def __init__(self, transport: Any, clock: MediaClock, path: Congestion) -> None:
         super().__init__("audio", transport, clock, path)
         self._encoder: OpusEncoder | None = None
+        self.leads = True
+        """The encoder's rate and spare copies follow this client's network."""
         self._ended = False
         self._last = -1
         """The tick that was sent last."""
@@ -51,6 +72,12 @@ class SoundSender(MediaSender):
     """Packets carry those before them once more, if the other side takes it (RFC 2198)."""
     dtx = False
     """The receiver would rather have no packets while nothing is said (RFC 7587 §6.1, usedtx)."""
+
+    @property
+    def target(self) -> int:
+        """bit/s of Opus that the path has room for."""
+        estimate = self._path.estimate
+        return BITRATE if estimate is None else opus_rate(estimate.rate, alone=self._path.sound_only)
 
     @property
     def lossy(self) -> float:

@@ -43,7 +43,7 @@ conversation would pay for each of them."""
 RATE_STEP = 0.03
 """Smaller changes of the rate are not worth a call."""
 LOSS_TICKS = 25
-"""Half a second: how often the sound's protection is looked at."""
+"""Half a second: how often the sound's rate and protection are looked at."""
 EXPECTED_SIZE = (512, 512)
 """The size of a portrait at the default scale, for which an encoder is opened before the first picture comes."""
 
@@ -86,8 +86,8 @@ class PictureSource:
         self._before = 0
         """Slot of the picture before."""
         self._left_out = 0
-        """Ticks that were held back. The encoder does not hear of them: the next picture would get all their bits, and
-        fill the queue that they were left out for."""
+        """Ticks whose pictures were held back, or came too late. The encoder does not hear of them: the next picture
+        would get all their bits, and fill the queue that they were left out for."""
         self.size: tuple[int, int] | None = None
         self.offered = self.encoded = self.key_frames = self.failures = 0
         self.dropped_waiting = self.dropped_late = self.dropped_encoder = self.dropped_paced = 0
@@ -153,6 +153,7 @@ class PictureSource:
         self.offered += 1
         if self._waiting is not None:
             self.dropped_waiting += 1
+            self._left_out += VIDEO_TICKS * (slot - self._waiting[0])
         self._waiting = (slot, i420)
         self._begin()
 
@@ -180,12 +181,11 @@ class PictureSource:
             return
         (slot, i420), self._waiting = self._waiting, None
         now = time.monotonic()
-        if now - self._clock.due(slot) > MAX_LATE_S:
-            self.dropped_late += 1
-            return
         since, self._before = slot - self._before, slot
-        if self._held_back(now):
-            self.dropped_paced += 1
+        late = now - self._clock.due(slot) > MAX_LATE_S
+        if late or self._held_back(now):
+            self.dropped_late += late
+            self.dropped_paced += not late
             self._left_out += VIDEO_TICKS * since
             return
         leaves = min(now, self._clock.due(slot)) + HOLD_S
@@ -296,7 +296,9 @@ class PictureSource:
 
 
 class SoundSource:
-    """The Opus encoder."""
+    """The Opus encoder. Its rate, and the spare copies that packets carry on a lossy path, are paid with the quality of
+    all of the sound: they follow the person in the conversation, and while nobody is there a usual one of those who
+    watch."""
 
     def __init__(self) -> None:
         self._takers: list[SoundTaker] = []
@@ -321,7 +323,9 @@ class SoundSource:
         if self._encoder is None or not taking:
             return
         if tick % LOSS_TICKS == 0:
-            self._encoder.set_loss(max(taker.lossy for taker in taking))
+            heeded = [taker for taker in taking if taker.leads] or taking
+            self._encoder.set_loss(median_low(taker.lossy for taker in heeded))
+            self._encoder.set_bitrate(median_low(taker.target for taker in heeded))
             self._encoder.set_dtx(all(taker.dtx for taker in taking))
         data = self._encoder.encode(pcm)
         if not data:

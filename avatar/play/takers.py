@@ -58,6 +58,16 @@ class SoundTaker(Protocol):
     def taking(self) -> bool: ...
 
     @property
+    def leads(self) -> bool:
+        """The source's rate and its spare copies follow this one's path."""
+        ...
+
+    @property
+    def target(self) -> int:
+        """bit/s of Opus that its path has room for."""
+        ...
+
+    @property
     def lossy(self) -> float:
         """The share of its packets that get lost."""
         ...

@@ -104,14 +104,14 @@ def test_pictures_begin_a_new_line_after_a_long_pause() -> None:
     assert path.lag == pytest.approx(ELSEWHERE + 0.5)
 
 
-def delays(*worst: float) -> SoundDelay:
-    """A buffer after intervals of half a second, each with one packet as late as told."""
+def delays(*worst: float, calm: float = 0.6) -> SoundDelay:
+    """A buffer after intervals of half a second, each with one packet as late as told, and `calm` seconds."""
     buffer = SoundDelay()
     for n, late in enumerate(worst):
         for k in range(26):
             now = (n * 26 + k) * 0.02
             buffer.add(late if k == 5 else 0.0, ELSEWHERE + now)
-    for k in range(30):
+    for k in range(round(50 * calm)):
         buffer.add(0.0, ELSEWHERE + (len(worst) * 26 + k) * 0.02)
     return buffer
 
@@ -121,11 +121,15 @@ def test_sound_is_held_back_as_its_worst_packets_were_late() -> None:
     assert delays(*[0.05] * 20).seconds == pytest.approx(0.06)
     # A single bad half second counts in the beginning, and hardly after a minute.
     assert delays(*[0.0] * 9, 0.29).seconds == pytest.approx(0.3)
-    assert delays(*[0.0] * 130, 0.29).seconds < 0.08
+    once = [0.0] * 130 + [0.29]
+    assert delays(*once).seconds == pytest.approx(0.29)  # what came late in the last two seconds is counted with
+    assert 0.08 < delays(*once, calm=2.6).seconds < 0.2  # then what is far too much goes at once,
+    assert delays(*once, calm=2.6).seconds - delays(*once, calm=3.0).seconds == pytest.approx(0.032, abs=0.005)
+    assert delays(*once, calm=6).seconds == pytest.approx(0.04)  # the rest by playing faster
     assert delays(*[0.0] * 130, *[0.29] * 4).seconds == pytest.approx(0.3)
     # It is forgotten as slowly as it weighed.
     assert delays(*[0.0] * 9, 0.29, *[0.0] * 5).seconds == pytest.approx(0.3)
-    assert delays(*[0.0] * 9, 0.29, *[0.0] * 30).seconds == pytest.approx(0.03)
+    assert delays(*[0.0] * 9, 0.29, *[0.0] * 30).seconds == pytest.approx(0.04)
 
 
 def test_a_packet_that_is_late_now_forces_the_buffer_at_once() -> None:

@@ -54,6 +54,20 @@ def test_spare_copies_stay_within_the_rate() -> None:
 
 
 @direct
+def test_the_rate_changes_while_it_runs() -> None:
+    encoder, decoder = OpusEncoder(), OpusDecoder()
+    sizes, heard = [], []
+    for tick in range(200):
+        encoder.set_bitrate(12_000 if 50 <= tick < 150 else opus.BITRATE)
+        packet = encoder.encode(voice(tick))
+        sizes.append(len(packet))
+        heard.append(decoder.decode(packet))
+    assert sum(sizes[60:150]) * 8 / 1.8 < 14_000
+    assert sum(sizes[160:]) > 1.7 * sum(sizes[100:140])
+    assert min(float(np.abs(pcm).mean()) for pcm in heard[5:]) > 100
+
+
+@direct
 def test_nothing_is_sent_while_nothing_is_said() -> None:
     encoder = OpusEncoder()
     encoder.set_dtx(True)

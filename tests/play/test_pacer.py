@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
 from avatar.play.congestion import Congestion
 from avatar.play.feedback import Feedback
-from avatar.play.pacer import FACTOR, Budget, Pacer
+from avatar.play.pacer import BURST_S, FACTOR, Budget, Pacer
 
 
 def test_a_budget_lets_a_burst_pass_and_then_keeps_to_its_rate() -> None:
     budget = Budget()
-    budget.rate = 800_000
+    budget.set_rate(800_000, 0.0)
     now, sent = 100.0, 0
     while now < 102:
         if budget.pause(now) == 0:
@@ -26,13 +27,38 @@ def test_a_budget_lets_a_burst_pass_and_then_keeps_to_its_rate() -> None:
 
 def test_what_was_not_used_is_not_saved_up() -> None:
     budget = Budget()
-    budget.rate = 800_000
+    budget.set_rate(800_000, 0.0)
     budget.spend(1000, 0.0)
     sent = 0
     while budget.pause(50.0) == 0:
         budget.spend(1000, 50.0)
         sent += 1
     assert sent <= 2
+
+
+def test_what_is_owed_is_owed_in_bits() -> None:
+    budget = Budget()
+    budget.set_rate(40_000, 10.0)
+    for _ in range(5):
+        budget.spend(500, 10.0)
+    owed = budget.pause(10.0)
+    assert owed == pytest.approx(0.5, abs=BURST_S)
+    budget.set_rate(400_000, 10.1)
+    assert budget.pause(10.1) == pytest.approx((owed - 0.1) / 10)
+    budget.set_rate(20_000, 10.1)
+    assert budget.pause(10.1) == pytest.approx((owed - 0.1) * 2)
+    budget.set_rate(800_000, 20.0)
+    assert budget.pause(20.0) == 0
+
+
+async def test_a_path_that_recovers_does_not_wait_for_the_sound_of_its_worst_moment() -> None:
+    pacer = Pacer()
+    pacer.set_estimate(30_000, queued=True)
+    for _ in range(10):
+        pacer.spend(120)  # 0.2 s of sound: 0.64 s of what the path carries meanwhile
+    pacer.set_estimate(1_000_000)
+    assert pacer.budget.pause(time.monotonic()) < 0.01
+    pacer.close()
 
 
 async def test_repairs_go_before_pictures_and_everything_goes() -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
+import cv2
 import numpy as np
 import pytest
 from aiortc import rtp
@@ -20,6 +21,7 @@ from aiortc.rtcrtpparameters import RTCRtpCodecParameters, RTCRtpHeaderExtension
 from avatar import clock
 from avatar.play import congestion, feedback, lips, pacer, picture, repair, sender, sound, source
 from avatar.play.headers import Headers
+from avatar.play.ladder import RUNGS, Rung
 from avatar.types import I420
 
 from .links import Link
@@ -27,6 +29,8 @@ from .links import Link
 T = TypeVar("T")
 REPORT_S = 0.05
 """How often receivers tell what arrived."""
+PATIENCE_S = 1.0
+"""A packet that has been missing for so long is given up."""
 FAR_S = 5.0
 """What `Link` adds: the receiver's clock is another."""
 VIDEO, AGAIN, SOUND = 96, 97, 111
@@ -128,13 +132,20 @@ class Sender:
         self.picture = picture.PictureSender(transport, self._clock, self.path)
         self.sound = sound.SoundSender(transport, self._clock, self.path)
         self.picture.set_bitrate(bitrate_kbps)
+        self.rung = RUNGS[0]
+        self.picture.on_rung = self._step
         self._extensions = Headers()
         self._flying: list[tuple[float, int, bytes]] = []
         self._count = 0
         self._came: dict[int, tuple[int, bool]] = {}
         self._missing: dict[int, float] = {}
+        """When it was asked for last."""
+        self._since: dict[int, float] = {}
         self._next = self._highest = self.picture._sequence
         self._reports = feedback.Arrivals()
+
+    def _step(self, rung: Rung) -> None:
+        self.rung = rung
 
     def _send(self, data: bytes) -> None:
         if 200 <= data[1] <= 207:
@@ -170,7 +181,7 @@ class Sender:
         """Sends pictures by slot, and a hum; to `watcher`, who does not lead, as well."""
         far_end = await self._join(self._broadcast)
         if watcher is not None:
-            watcher.picture.leads = False
+            watcher.picture.leads = watcher.sound.leads = False
             watcher.picture._clock = watcher.sound._clock = watcher._clock = self._clock
             watching = await watcher._join(self._broadcast)
         self._clock.start(self._time.now + 0.05)
@@ -178,13 +189,27 @@ class Sender:
         for tick in range(round(seconds * 50)):
             await asyncio.sleep(self._clock.due(0) + tick / 50 - self._time.now)
             if tick % 2 == 0:
-                self._broadcast.send_picture(tick // 2, pictures(tick // 2))
+                self._broadcast.send_picture(tick // 2, self._limited(tick // 2, pictures))
                 self.far.waits.append((tick / 50, self.path.lips.wait_s))
             self._broadcast.send_sound(tick, hum)
         await self._leave(self._broadcast, far_end)
         if watcher is not None:
             await watcher._leave(self._broadcast, watching)
         return self.far
+
+    def _limited(self, slot: int, pictures: Callable[[int], I420]) -> I420 | None:
+        """What a session shows of `pictures` when the network has its way."""
+        rung = self.rung
+        if rung.fps < 25 and slot * rung.fps // 25 == (slot - 1) * rung.fps // 25:
+            return None
+        picture = pictures(slot)
+        side = picture.shape[1]
+        small = 2 * round(side * rung.scale / 2)
+        if small == side:
+            return picture
+        planes = picture[:side], *picture[side:].reshape(2, side // 2, side // 2)
+        parts = [cv2.resize(plane, (small * len(plane) // side,) * 2, interpolation=cv2.INTER_AREA) for plane in planes]
+        return np.concatenate([part.reshape(-1) for part in parts]).reshape(small * 3 // 2, small)
 
     async def _receive(self) -> None:
         loop = asyncio.get_running_loop()
@@ -199,10 +224,24 @@ class Sender:
             told = self._time.now
             if (report := self._reports.report(1, 2)) is not None:
                 loop.call_later(self._link.delay, lambda r=report: self.path.take(feedback.parse(r), self._time.now))  # type: ignore[misc]
+            self._give_up(told)
             for sequence, asked in list(self._missing.items()):
                 if told - asked > 0.1:
                     self._missing[sequence] = told
                     loop.call_later(self._link.delay, self.picture._retransmit, sequence)
+
+    def _give_up(self, now: float) -> None:
+        """What has been missing for long is not asked for any more, but a key frame is."""
+        if any(now - since > PATIENCE_S for since in self._since.values()):
+            self._missing.clear()
+            self._since.clear()
+            asyncio.get_running_loop().call_later(self._link.delay, self.picture._want_key)
+        key = self.picture._key_sequence
+        if key is not None and 0 < (key - self._next) & 0xFFFF < 1 << 15 and not self._waits_before(key):
+            self._next = key
+
+    def _waits_before(self, key: int) -> bool:
+        return any((key - sequence) & 0xFFFF < 1 << 15 for sequence in self._missing)
 
     def _take(self, data: bytes, moment: float) -> None:
         packet = rtp.RtpPacket.parse(data, self._extensions)
@@ -213,12 +252,13 @@ class Sender:
             stamp = ((packet.timestamp - self.sound.rtp_origin) & 0xFFFFFFFF) / 48_000
             self.far.sounds.append((stamp, now - stamp))
             return
-        again = packet.payload_type == AGAIN
+        again, now_s = packet.payload_type == AGAIN, self._time.now
         sequence = int.from_bytes(packet.payload[:2], "big") if again else packet.sequence_number
         while not again and (sequence - self._highest) & 0xFFFF < 1 << 15 and self._highest != sequence:
             self._highest = (self._highest + 1) & 0xFFFF
-            self._missing[self._highest] = 0.0
+            self._missing[self._highest], self._since[self._highest] = 0.0, now_s
         self._missing.pop(sequence, None)
+        self._since.pop(sequence, None)
         self._came[sequence] = packet.timestamp, bool(packet.marker)
         while (last := self._whole()) is not None:
             stamp = ((self._came[last][0] - self.picture.rtp_origin) & 0xFFFFFFFF) / 90_000

@@ -14,6 +14,7 @@ import pytest
 from avatar import presence
 from avatar.play import connection, receive
 from avatar.play.gather import Network
+from avatar.play.ladder import RUNGS
 from avatar.play.receive import ClientPeer
 from client.options import Options
 from client.progress import Progress
@@ -82,7 +83,13 @@ async def test_speech_goes_on_where_the_connection_was_lost(service: Service) ->
         status, body = await service.ask("POST", f"/sessions/{call.id}/say", json={"text": "Then.", "interrupt": False})
         assert status == 202
 
+        before = session.peer
         fresh = await come_back(call)
+        shown = session.effective()
+        before.on_rung(RUNGS[-1])
+        before.on_doubt(0.0)
+        assert session.effective() == shown, "the old connection's path still told what the new one carries"
+        assert not session.playout.paused
         caption = (await fresh.until(lambda: fresh.ours("caption")))[0]
         assert caption["text"] in TEXT, "what is being said is told again"
         turns = await fresh.until(lambda: fresh.ours("turn")[1:] and fresh.ours("turn"))
