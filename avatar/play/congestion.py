@@ -14,8 +14,8 @@ OVERHEAD = 38
 START = 850_000
 """bit/s: 512 × 512 at 25 fps looks clean with 750 kbit/s, and the sound comes on top. A path that is narrower shows it
 within a few reports."""
-FLOOR = 45_000
-"""Sound needs that much at its thinnest, headers included."""
+FLOOR = 60_000
+
 CEILING = 4_000_000
 _KEPT = 4_000
 """Packets whose sending is remembered: some ten seconds."""

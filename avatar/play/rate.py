@@ -17,7 +17,7 @@ FLOOR = 120_000
 """bit/s: below this VP9 at 512 × 512 falls apart, and the sound needs what is left."""
 CEILING = 1_500_000
 """bit/s: more is not seen on a face of at most 1024 pixels."""
-_BOTTOM = 15_000
+_BOTTOM = 30_000
 """bit/s: what the path's own estimate may lower the target to; pictures have become fewer and smaller by then."""
 _SLACK = 1.3
 """A falling estimate of less than this times the sent rate is a limit of the network, not of what we send."""

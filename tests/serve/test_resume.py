@@ -86,6 +86,9 @@ async def test_speech_goes_on_where_the_connection_was_lost(service: Service) ->
         before = session.peer
         fresh = await come_back(call)
         shown = session.effective()
+        async with asyncio.timeout(20):
+            while session.playout.paused:
+                await asyncio.sleep(0.02)
         before.on_rung(RUNGS[-1])
         before.on_doubt(0.0)
         assert session.effective() == shown, "the old connection's path still told what the new one carries"
