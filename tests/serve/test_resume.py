@@ -46,6 +46,16 @@ async def until(service: Service, call: Call, connection: str) -> dict[str, Any]
     raise AssertionError(f"it was never {connection}: {body}")
 
 
+def waits(session: Any) -> bool:
+    return bool(session.playout.paused)
+
+
+async def going(session: Any) -> None:
+    async with asyncio.timeout(20):
+        while waits(session):
+            await asyncio.sleep(0.02)
+
+
 async def come_back(call: Call, *, greets: bool = True) -> Call:
     """A new connection on the same session."""
     fresh = Call(call.service, ClientPeer())
@@ -86,13 +96,11 @@ async def test_speech_goes_on_where_the_connection_was_lost(service: Service) ->
         before = session.peer
         fresh = await come_back(call)
         shown = session.effective()
-        async with asyncio.timeout(20):
-            while session.playout.paused:
-                await asyncio.sleep(0.02)
+        await going(session)
         before.on_rung(RUNGS[-1])
         before.on_doubt(0.0)
         assert session.effective() == shown, "the old connection's path still told what the new one carries"
-        assert not session.playout.paused
+        assert not waits(session), "the old connection has paused the speech"
         caption = (await fresh.until(lambda: fresh.ours("caption")))[0]
         assert caption["text"] in TEXT, "what is being said is told again"
         turns = await fresh.until(lambda: fresh.ours("turn")[1:] and fresh.ours("turn"))
