@@ -29,7 +29,7 @@ class RepairingSender(MediaSender):
         self.guarded = False
         """The path is so lossy that what is asked for is sent twice."""
         self.copy_share = 0.0
-        """Of packets, those that are sent twice unasked."""
+        """Copies a packet that are sent unasked."""
         self.copies = 0
         self._copy_due = 0.0
         self._copies_waiting: list[Any] = []
@@ -49,7 +49,7 @@ class RepairingSender(MediaSender):
         pacer = self._path.pacer
         pacer.put(len(packet.payload) + HEADER_BYTES, functools.partial(self._send_new, packet))
         self._copy_due += self.copy_share
-        if self._copy_due >= 1 and self._rtx_type is not None:
+        while self._copy_due >= 1 and self._rtx_type is not None:
             self._copy_due -= 1
             self.copies += 1
             self._copies_waiting.append(packet)

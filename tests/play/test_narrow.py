@@ -71,6 +71,15 @@ def test_a_path_that_loses_little_is_repaired_before_anybody_sees(monkeypatch: p
     assert far.frozen(1, 24) < 0.5
 
 
+def test_a_path_that_loses_much_gets_a_third_copy_of_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    far, sender = shown(Link(loss=0.1, seed=1), 16, monkeypatch)
+    lags = np.array([lag for stamp, lag in far.pictures if stamp > 8])
+    assert len(lags) > 0.97 * 25 * 7
+    assert np.mean(lags > np.median(lags) + 0.04) < 0.06
+    assert 1.1 < sender.picture.copy_share <= 1.5
+    assert far.frozen(8, 15) < 0.5
+
+
 @pytest.mark.parametrize(("path", "video"), [(60_000, False), (80_000, True)])
 def test_sound_is_in_time_on_the_thinnest_paths(path: int, video: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     far, sender = shown(Link(rate=lambda now: path if now > 1001 else 1e9), 26, monkeypatch)
