@@ -153,7 +153,7 @@ class PictureSource:
         self.offered += 1
         if self._waiting is not None:
             self.dropped_waiting += 1
-            self._left_out += VIDEO_TICKS * (slot - self._waiting[0])
+            self._leave_out(self._waiting[0])
         self._waiting = (slot, i420)
         self._begin()
 
@@ -181,15 +181,20 @@ class PictureSource:
             return
         (slot, i420), self._waiting = self._waiting, None
         now = time.monotonic()
-        since, self._before = slot - self._before, slot
         late = now - self._clock.due(slot) > MAX_LATE_S
         if late or self._held_back(now):
             self.dropped_late += late
             self.dropped_paced += not late
-            self._left_out += VIDEO_TICKS * since
+            self._leave_out(slot)
             return
+        self._before = slot
         leaves = min(now, self._clock.due(slot)) + HOLD_S
         self._work(slot, i420, VIDEO_TICKS * slot + BIAS_TICKS, self._key_due(now), leaves)
+
+    def _leave_out(self, slot: int) -> None:
+        """The time since the picture before counts once, or the encoder's clock would go back."""
+        self._left_out += VIDEO_TICKS * (slot - self._before)
+        self._before = slot
 
     def _held_back(self, now: float) -> bool:
         """Nobody whose network sets the rate can take one more picture: it is left out before it is encoded."""

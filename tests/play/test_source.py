@@ -1,15 +1,23 @@
-"""Whose path decides what everybody hears."""
+"""Whose path decides what everybody hears, and what the encoder is told of time."""
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+import threading
+import time
 from dataclasses import dataclass, field
+from typing import cast
 
+import numpy as np
 import pytest
 
+from avatar.clock import SLOT_S, VIDEO_TICKS, MediaClock
 from avatar.play import opus
 from avatar.play.opus import BITRATE
-from avatar.play.source import SoundSource
-from avatar.play.takers import Sound
+from avatar.play.source import PictureSource, SoundSource
+from avatar.play.takers import Shot, Sound
+from avatar.play.video import VideoEncoder
 from tests.play.test_opus import voice
 
 pytestmark = pytest.mark.skipif(opus._libopus() is None, reason="libopus cannot be reached directly here")
@@ -58,3 +66,67 @@ def test_while_nobody_leads_a_usual_watcher_decides() -> None:
     alone = said(good)
     assert said(good, Taker(leads=False), poor) == alone
     assert sum(map(len, said(poor))) < 0.6 * sum(map(len, alone))
+
+
+@dataclass
+class Watcher:
+    """Takes no picture while its path is full."""
+
+    full: bool = False
+    taking: bool = True
+    leads: bool = True
+    target: int | None = None
+
+    def blocked(self, now: float) -> bool:
+        return self.full
+
+    def take(self, shot: Shot) -> None:
+        pass
+
+
+class Clockwork:
+    """An encoder that only notes the time that it is told of, and takes as long as it is told to."""
+
+    def __init__(self) -> None:
+        self.told: list[int] = []
+        self.free = threading.Event()
+
+    def encode(self, i420: np.ndarray, pts: int, *, key: bool) -> None:
+        self.told.append(pts)
+        self.free.wait(20)
+
+    def close(self) -> None:
+        pass
+
+
+async def test_the_encoders_clock_never_goes_back_whatever_is_left_out() -> None:
+    clock, encoder, watcher = MediaClock(), Clockwork(), Watcher()
+    clock.start(time.monotonic())
+    source = PictureSource(clock, "vp9")
+    source.open_encoder = lambda target: cast(VideoEncoder, encoder)
+    source.join(watcher)
+    grey = np.full((96, 64), 128, np.uint8)
+
+    async def idle(slot: int, *, full: bool) -> None:
+        """The encoder ends its work; whether the path has room for the picture that waits."""
+        clock.start(time.monotonic() - slot * SLOT_S)
+        watcher.full = full
+        encoder.free.set()
+        while not source._idle.is_set():
+            source._collect()
+            await asyncio.sleep(0.001)
+        encoder.free.clear()
+
+    source.push(4, grey)
+    source.push(5, grey)
+    source.push(9, grey)  # instead of 5, after the machine stood still
+    await idle(9, full=True)
+    watcher.full = False
+    source.push(10, grey)
+    assert source.dropped_waiting == source.dropped_paced == 1
+    await idle(10, full=False)
+    source.push(11, grey)
+    await idle(11, full=False)
+    await source.leave(watcher)
+    assert len(encoder.told) == 3
+    assert [after - before for before, after in itertools.pairwise(encoder.told)] == [VIDEO_TICKS, VIDEO_TICKS]
