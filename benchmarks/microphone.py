@@ -90,8 +90,10 @@ class Heard:
 
     pcm: Pcm
     late_s: list[float]
-    """Of each packet's worth: how much later than said it was there."""
+    """Of each packet's worth: how much later it was there than it lies in the stream."""
     stats: dict[str, Any]
+    sent_s: list[float] = field(default_factory=list)
+    """Of each packet: how much later than it was due it was sent, on a busy machine."""
     texts: list[str] = field(default_factory=list)
 
 
@@ -136,6 +138,7 @@ async def say(kind: str, said: Script, loss: float, seed: int) -> Heard:
     peer, client = Peer(MediaClock()), ClientPeer(microphone=True, video=False, data=False)
     chunks: list[AudioChunk] = []
     late: list[float] = []
+    sent: list[float] = []
     try:
         offer = await client.offer()
         await client.accept(await peer.answer(plain(offer) if kind == "plain" else offer))
@@ -158,6 +161,7 @@ async def say(kind: str, said: Script, loss: float, seed: int) -> Heard:
         listening = asyncio.create_task(listen())
         for tick in range(len(said.pcm) // TICK):
             await asyncio.sleep(began + tick * TICK / RATE - time.monotonic())
+            sent.append(time.monotonic() - began - tick * TICK / RATE)
             client.send_microphone(tick, said.pcm[tick * TICK : (tick + 1) * TICK])
         await asyncio.sleep(0.5)
         stats = peer.stats()["microphone"]
@@ -165,7 +169,7 @@ async def say(kind: str, said: Script, loss: float, seed: int) -> Heard:
         await client.close()
         await peer.close()
     await listening
-    return Heard(np.concatenate([chunk.pcm for chunk in chunks])[: len(said.pcm)], late[: len(said.pcm) // TICK], stats)
+    return Heard(np.concatenate([chunk.pcm for chunk in chunks]), late, stats, sent)
 
 
 async def text(engine: STT, pcm: Pcm) -> str:
@@ -191,22 +195,29 @@ async def read(engine: STT, said: Script, heard: Heard, clean: Heard | None) -> 
             heard.texts.append(await text(engine, heard.pcm[begin:end]))
 
 
-def shift(heard: Heard, clean: Heard) -> int:
-    """Samples by which the end of the recording stands later in the stream than it would on a clean path."""
-    length, most = round(END_S * RATE), RATE // 2
-    end = clean.pcm[-length:].astype(float)
-    wide = heard.pcm[-length - most :].astype(float)
-    size = 1 << (len(wide) + most).bit_length()
-    product = np.fft.irfft(np.fft.rfft(wide, size) * np.conj(np.fft.rfft(end, size)))
-    lags = np.r_[product[: 2 * most]]
-    return int(np.argmax(lags)) - most
+def place(heard: Heard, said: Script) -> int:
+    """The sample of the recording at which the end of what was said begins: later than in the script by silence that
+    was put in, earlier by what is missing."""
+    length = round(END_S * RATE)
+    end, pcm = said.pcm[-length:].astype(float), heard.pcm.astype(float)
+    size = 1 << (len(pcm) + length).bit_length()
+    product = np.fft.irfft(np.fft.rfft(pcm, size) * np.conj(np.fft.rfft(end, size)), size)[: len(pcm) - length + 1]
+    energy = np.cumsum(np.r_[0.0, pcm**2])
+    loudness = energy[length:] - energy[:-length]
+    return int(np.argmax(product / np.sqrt(loudness + loudness.max() / 100)))
 
 
-def lag_ms(heard: Heard, clean: Heard) -> float:
-    """How much later than on the clean path the end of what was said is there."""
-    last = -round(END_S * RATE / TICK)
-    late = statistics.median(heard.late_s[last:]) - statistics.median(clean.late_s[last:])
-    return 1000 * (late + shift(heard, clean) / RATE)
+def end_late_s(heard: Heard, said: Script) -> float:
+    """How much later the end of what was said is there than it was sent, on the median."""
+    begin, count = place(heard, said), round(END_S * RATE / TICK)
+    first, shift = len(said.pcm) // TICK - count, (begin - (len(said.pcm) - count * TICK)) / RATE
+    chunks = [min((begin + n * TICK) // TICK, len(heard.late_s) - 1) for n in range(count)]
+    return statistics.median(heard.late_s[chunk] + shift - heard.sent_s[first + n] for n, chunk in enumerate(chunks))
+
+
+def lag_ms(heard: Heard, clean: Heard, said: Script) -> float:
+    """How much longer than on the clean path the end of what was said was on its way."""
+    return 1000 * (end_late_s(heard, said) - end_late_s(clean, said))
 
 
 def summed(kind: str, said: Script, clean: Heard, runs: dict[tuple[float, int], Heard]) -> dict[str, Any]:
@@ -228,7 +239,7 @@ def summed(kind: str, said: Script, clean: Heard, runs: dict[tuple[float, int], 
     figures[f"{kind}_concealed_ms_per_lost_packet"] = max(
         h.stats["concealed_ms"] / max(1, h.stats["packets_lost"]) for h in every
     )
-    figures[f"{kind}_lag_ms"] = max((lag_ms(h, clean) for h in every), key=abs)
+    figures[f"{kind}_lag_ms"] = max((lag_ms(h, clean, said) for h in every), key=abs)
     return figures
 
 

@@ -64,10 +64,11 @@ class SoundBuffer:
         self._calm = 0
         self._expected: dict[int, float] = {}
         """Sequence numbers that have been asked for → until when they are waited for, monotonic seconds."""
-        self._mended: dict[int, None] = {}
-        """Sequence numbers handed on as copies lately."""
+        self._handed: dict[int, bool] = {}
+        """Sequence numbers handed on lately → only a copy of it was."""
         self.late = self.duplicates = self.lost = self.recovered = 0
-        """Packets. `late` ones came after their gap had been bridged, `recovered` ones never, but a copy of them."""
+        """Packets. `late` ones came after their gap had been bridged, `recovered` ones never, but a copy of them;
+        `duplicates` came once more, as what is asked for and was only overtaken does."""
 
     @property
     def wait_s(self) -> float:
@@ -82,14 +83,17 @@ class SoundBuffer:
             if not data:
                 return
             self._held.clear()
+            self._handed.clear()
+            self._expected.clear()
             self._next_sequence, self._next_timestamp, self._end = sequence, timestamp, timestamp
         if (held := self._held.get(sequence)) is not None:
             self.duplicates += not held.copied
             held.copied = False
             return
-        if sequence in self._mended:  # its copy overtook it: neither late nor lost
-            del self._mended[sequence]
-            self.recovered -= 1
+        if (copied := self._handed.get(sequence)) is not None:
+            self._handed[sequence] = False
+            self.recovered -= copied  # its copy overtook it: neither late nor lost
+            self.duplicates += not copied
             return
         asked = self._expected.pop(sequence, None) is not None
         if sequence < self._next_sequence:
@@ -164,6 +168,9 @@ class SoundBuffer:
                     break
                 self._bridge(following, pieces)
                 continue
+            self._handed[self._next_sequence] = False
+            if len(self._handed) > _MAX_JUMP:
+                del self._handed[next(iter(self._handed))]
             self._next_sequence += 1
             if held.data:
                 self._hand_on(held, pieces)
@@ -175,9 +182,7 @@ class SoundBuffer:
         if held.copied:
             assert self._next_sequence is not None
             self.recovered += 1
-            self._mended[self._next_sequence - 1] = None
-            if len(self._mended) > _MAX_JUMP:
-                del self._mended[next(iter(self._mended))]
+            self._handed[self._next_sequence - 1] = True
         self._catch_up(held.timestamp, pieces)
         samples = duration(held.data)
         pieces.append(Piece("packet", held.timestamp, samples, held.data, held.arrival))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -50,6 +51,7 @@ class SoundReceiver(MediaReceiver):
 
     def _restart(self, ssrc: int) -> None:
         super()._restart(ssrc)
+        self._hand_on(math.inf)  # what waits for answers that nobody sends any more
         self._buffer = SoundBuffer()
         self._nacks = nack.Nacks()
 
@@ -95,11 +97,14 @@ class SoundReceiver(MediaReceiver):
         """The payload type of Opus, whose packets the blocks of redundant ones are."""
         return next(number for number, codec in self._codecs.items() if codecs.name(codec) == "opus")
 
-    def _drain(self) -> None:
+    def _hand_on(self, now: float) -> None:
         if self._decoder is None:
             self._decoder = OpusDecoder()
-        for piece in self._buffer.pop(time.monotonic()):
+        for piece in self._buffer.pop(now):
             self.on_sound(self._decode(piece), piece)
+
+    def _drain(self) -> None:
+        self._hand_on(time.monotonic())
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

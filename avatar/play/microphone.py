@@ -18,6 +18,11 @@ from .opus import PACKET_SAMPLES
 STILL_S = 0.2
 """After this long without a packet silence is put in, so that whoever listens sees time go on: a muted microphone may
 send nothing at all."""
+OVERSLEPT_S = 0.1
+"""A timer that rings so late tells that this machine stood still, and not the network: what came meanwhile has not been
+read yet."""
+READ_S = 0.05
+"""Within that it has, and what other programs of this machine sent late has come."""
 MAX_CHUNKS = 500
 """Ten seconds. A listener that is further behind loses the oldest sound."""
 _TICK_S = PACKET_SAMPLES / AUDIO_RATE
@@ -38,6 +43,10 @@ class Microphone:
         """When the last packet came, monotonic seconds."""
         self._covered = 0.0
         """Up to when the stream has been continued, by packets or by silence."""
+        self._due = 0.0
+        """When the timer rings, monotonic seconds."""
+        self._overslept = False
+        """It rang late the last time."""
         self.dropped = 0
         """Chunks that nobody came for."""
         self.filled = 0
@@ -51,7 +60,7 @@ class Microphone:
     def _take(self, pcm: Pcm, piece: Piece) -> None:
         self._heard = self._covered = time.monotonic()
         if self._timer is None and not self._ended:
-            self._timer = asyncio.get_running_loop().call_later(STILL_S, self._fill)
+            self._wake(STILL_S)
         self._append(pcm)
 
     def _append(self, pcm: Pcm) -> None:
@@ -66,21 +75,31 @@ class Microphone:
         if self._chunks:
             self._ready.set()
 
+    def _wake(self, pause: float) -> None:
+        self._due = time.monotonic() + pause
+        self._timer = asyncio.get_running_loop().call_later(pause, self._fill)
+
     def _fill(self) -> None:
         """Runs on a timer from the first packet on."""
         now = time.monotonic()
+        overslept = now - self._due >= OVERSLEPT_S
+        if overslept and not self._overslept:
+            self._overslept = True
+            self._wake(READ_S)
+            return
+        self._overslept = overslept
         still = now - self._heard
         buffer = None if self._receiver is None else self._receiver.buffer
         waiting = buffer is not None and buffer.deadline is not None  # for what has been asked for once more
         if still >= STILL_S and not waiting:
-            samples = int((now - self._covered) * AUDIO_RATE)
+            # Whole packets: of what comes next no part would have to wait for the packet behind it.
+            samples = int((now - self._covered) / _TICK_S) * PACKET_SAMPLES
             self._covered += samples / AUDIO_RATE
             self.filled += samples
             if buffer is not None:
                 buffer.skip(samples)
             self._append(np.zeros(samples, np.int16))
-        pause = _TICK_S if still >= STILL_S else STILL_S - still
-        self._timer = asyncio.get_running_loop().call_later(pause, self._fill)
+        self._wake(_TICK_S if still >= STILL_S else STILL_S - still)
 
     def end(self) -> None:
         """Nothing more will come."""

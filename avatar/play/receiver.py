@@ -25,6 +25,9 @@ from .reception import Reception, SenderTimeline, Unwrapper
 
 FEEDBACK_S = 0.06
 """Between transport-wide feedbacks: some 6 kbit/s, and a queue is noticed before it is long."""
+STREAM_PACKETS, STREAM_S = 3, 0.2
+"""A stream under another SSRC begins when so many of its packets have come in a row, or at once when the one before has
+been still for so long. Single packets are no stream (RFC 3550 §6.2.1 and appendix A.1): repairs may come that way."""
 REPORT_S = (0.5, 1.5)
 """Pauses between receiver reports are drawn from this range (RFC 3550 §6.2)."""
 
@@ -41,6 +44,8 @@ class MediaReceiver(RTCRtpReceiver):
         self._originals: dict[int, int] = {}
         """SSRC of a retransmission stream → SSRC of the stream it repairs."""
         self._ssrc: int | None = None
+        self._others: list[Any] = []
+        """Packets of what may be the next stream, since the last one of this one."""
         self._own_ssrc: int | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._started = False
@@ -117,16 +122,33 @@ class MediaReceiver(RTCRtpReceiver):
             if original is None or main is None or len(packet.payload) < 2:
                 return
             packet = rtp.unwrap_rtx(packet, payload_type=main.payloadType, ssrc=original)
-            codec = main
             self.repaired += 1
-        elif packet.ssrc != self._ssrc:
-            self._restart(packet.ssrc)
+            packets = [packet] if original == self._ssrc else []  # else a repair of a stream that is over
+        else:
+            packets = self._of_stream(packet, now)
+        for each in packets:
+            self._accept(each, now)
+
+    def _of_stream(self, packet: Any, now: float) -> list[Any]:
+        """What of the stream that is received has come with this packet: it, or nothing, or the next stream's first."""
+        if packet.ssrc == self._ssrc:
+            self._others.clear()
+            return [packet]
+        if self._others and self._others[-1].ssrc != packet.ssrc:
+            self._others.clear()
+        self._others.append(packet)
+        still = self.last_received is None or now - self.last_received >= STREAM_S
+        if not still and len(self._others) < STREAM_PACKETS:
+            return []
+        self._restart(packet.ssrc)
+        others, self._others = self._others, []
+        return others
+
+    def _accept(self, packet: Any, now: float) -> None:
         if self.first_received is None:
             self.first_received = now
         self.last_received = now
-        self.codec = codecs.name(codec)
-        if packet.ssrc != self._ssrc:
-            return  # a repair of a stream that is over
+        self.codec = codecs.name(self._codecs[packet.payload_type])
         padding = not packet.payload  # it probes the bandwidth, under sequence numbers of its own
         self._reception.add(packet.sequence_number, packet.timestamp, now, padding=padding)
         take = self._take_padding if padding else self._take

@@ -47,6 +47,24 @@ def test_who_never_answers_is_asked_but_not_waited_for_until_an_answer_comes() -
     assert nacks.until(20) == 60.0 + 0.165
 
 
+def test_answers_that_come_too_late_are_no_reason_to_wait() -> None:
+    nacks = Nacks()
+    for n in range(6):
+        assert nacks.ask([n], 3.0 * n, 0.05) == [n]
+        assert nacks.arrived(n, 3.0 * n + 0.4)
+    assert nacks.answered == 0
+    nacks.ask([6], 20.0, 0.05)
+    assert nacks.until(6) == 20.0
+
+
+def test_numbers_that_jump_cost_no_memory() -> None:
+    nacks = Nacks()
+    for n in range(5000):
+        assert len(nacks.ask(range(300 * n, 300 * n + MOST), n / 5000, 0.06)) == MOST
+        assert len(nacks._asked) <= 256
+    assert nacks.until(300 * 4999) is not None
+
+
 def test_a_packet_that_was_overtaken_is_no_answer() -> None:
     nacks = Nacks()
     nacks.ask([3], 0.0, 0.06)
