@@ -30,6 +30,8 @@ class SoundReceiver(MediaReceiver):
     Opus's own, else guessed."""
 
     rate = AUDIO_RATE
+    stream_packets = 3
+    """Single packets are no stream (RFC 3550 §6.2.1 and appendix A.1): repairs may come that way."""
 
     def __init__(self, transport: Any) -> None:
         super().__init__("audio", transport)

@@ -25,9 +25,8 @@ from .reception import Reception, SenderTimeline, Unwrapper
 
 FEEDBACK_S = 0.06
 """Between transport-wide feedbacks: some 6 kbit/s, and a queue is noticed before it is long."""
-STREAM_PACKETS, STREAM_S = 3, 0.2
-"""A stream under another SSRC begins when so many of its packets have come in a row, or at once when the one before has
-been still for so long. Single packets are no stream (RFC 3550 §6.2.1 and appendix A.1): repairs may come that way."""
+STREAM_S = 0.2
+"""When a stream has been still for so long, the next packet of another begins that one at once."""
 REPORT_S = (0.5, 1.5)
 """Pauses between receiver reports are drawn from this range (RFC 3550 §6.2)."""
 
@@ -36,6 +35,8 @@ class MediaReceiver(RTCRtpReceiver):
     """One stream: the packets that arrive for a transceiver."""
 
     rate = VIDEO_RATE
+    stream_packets = 1
+    """Packets in a row under another SSRC that begin a new stream."""
 
     def __init__(self, kind: str, transport: Any) -> None:
         super().__init__(kind, transport)
@@ -138,7 +139,7 @@ class MediaReceiver(RTCRtpReceiver):
             self._others.clear()
         self._others.append(packet)
         still = self.last_received is None or now - self.last_received >= STREAM_S
-        if not still and len(self._others) < STREAM_PACKETS:
+        if not still and len(self._others) < self.stream_packets:
             return []
         self._restart(packet.ssrc)
         others, self._others = self._others, []

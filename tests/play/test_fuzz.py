@@ -135,7 +135,7 @@ def fuzz_sound(count: int) -> None:
             buffer.add(n + chance.choice((0, 1, 40, -3)), n * 960, b"", n * 0.02)
         for piece in buffer.pop(n * 0.02):
             assert 0 <= piece.samples <= 96_000
-        assert len(buffer._held) <= 256 and len(buffer._mended) <= 256
+        assert len(buffer._held) <= 256 and len(buffer._handed) <= 256
         plain(n)
 
     def plain(n: int) -> None:
