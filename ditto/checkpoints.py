@@ -111,7 +111,17 @@ def mismatch(
         shapes = f"{list(state[key].shape)}, not {list(wanted[key].shape)}"
         text = f"{path} is of another version: {key} has the shape {shapes} ({len(wrong)} keys differ)."
         return len(wrong), BadCheckpoint(text)
+    odd = [k for k in wanted if not _plain(state[k], wanted[k])]
+    if odd:
+        text = f"{path} holds {_some(odd)} in a form that is no {net}'s (numbers of another type, or none at all)."
+        return len(odd), BadCheckpoint(f"{text} Fetch it again.")
     return None
+
+
+def _plain(tensor: Any, like: Any) -> bool:
+    """Whether a tensor is one of plain numbers in memory, of the kind that its namesake has."""
+    dense = str(tensor.layout) == "torch.strided" and tensor.device.type == "cpu"
+    return dense and not tensor.is_quantized and tensor.is_floating_point() == like.is_floating_point()
 
 
 def _some(keys: list[str]) -> str:

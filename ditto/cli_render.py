@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from .backends.choice import BACKENDS
-from .controls import PRESETS
+from .chunking import Pace
+from .controls import PRESETS, manner
 from .errors import DittoError
 from .film import FORMATS, FPS, film
 from .motion.schedule import steps
@@ -87,6 +88,8 @@ def check(args: argparse.Namespace) -> None:
         raise ValueError(f"There is no directory {args.output_path.parent} to write to.")
     if args.sampling_timesteps is not None:
         steps(args.sampling_timesteps)
+    Pace.of(args.chunk_config, args.valid_clip_len, args.early)
+    manner(args.preset, emotion=args.emotion)
     for path in (args.source_path, args.audio_path):
         if not path.is_file():
             raise ValueError(f"There is no file {path}.")

@@ -125,8 +125,14 @@ def _build(unpickler: Any) -> None:
             unpickler.memo[key] = array
 
 
+def _bytearray(_unpickler: Any) -> NoReturn:
+    """BYTEARRAY8: Python makes one of whatever size the file names before it looks whether so much follows."""
+    raise Refused("a bytearray")
+
+
 Unpickler.dispatch = dict(pickle._Unpickler.dispatch)
 Unpickler.dispatch[pickle.BUILD[0]] = _build
+Unpickler.dispatch[pickle.BYTEARRAY8[0]] = _bytearray
 
 
 @dataclass(frozen=True, slots=True)

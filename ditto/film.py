@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -43,13 +44,25 @@ def read_sound(path: Path, rate: int) -> npt.NDArray[np.int16]:
         with av.open(str(path)) as source:
             if not source.streams.audio:
                 raise ValueError(f"{path.name} has no sound.")
-            parts = [out.to_ndarray()[0] for f in (*source.decode(audio=0), None) for out in resampler.resample(f)]
+            parts = [
+                out.to_ndarray()[0]
+                for frame in itertools.chain(_numbers(path, source.decode(audio=0)), (None,))
+                for out in resampler.resample(frame)
+            ]
     except av.error.InvalidDataError as error:
         raise ValueError(f"{path.name} is not a recording: {error.strerror}.") from None
     sound = np.concatenate(parts) if parts else np.empty(0, np.int16)
     if not len(sound):
         raise ValueError(f"{path.name} has no sound.")
     return sound
+
+
+def _numbers(path: Path, frames: Iterable[av.AudioFrame]) -> Iterator[av.AudioFrame]:
+    """The frames, which must not hold what is no number: as int16 it would be a noise that nobody recorded."""
+    for frame in frames:
+        if frame.format.name.startswith(("flt", "dbl")) and not np.isfinite(frame.to_ndarray()).all():
+            raise ValueError(f"{path.name} holds samples that are no numbers (NaN or infinite).")
+        yield frame
 
 
 class _ClipNoise:

@@ -6,6 +6,7 @@ import argparse
 import os
 import pickle
 import shutil
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 
 from ditto import cli_build
 from ditto.audio.encoders import TransformersEncoder
-from ditto.checkpoints import open_checkpoint
+from ditto.checkpoints import open_checkpoint, read_state
 from ditto.config import SECTIONS, read_config, write_config
 from ditto.errors import BadCheckpoint, Unavailable
 from ditto.layout import NETS, Kind, recognise
@@ -191,6 +192,22 @@ def test_a_harmed_onnx_file_is_refused_in_words(
     refused((tiny_onnx[0], root), name, *words)
 
 
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda tensor: tensor.to(torch.int64),
+        lambda tensor: tensor.to(torch.complex64),
+        lambda tensor: tensor.to_sparse(),
+        lambda tensor: tensor.to("meta"),
+    ],
+    ids=["whole numbers", "complex", "sparse", "meta"],
+)
+def test_weights_of_another_form_are_refused_in_words(copy: Copy, made: Callable[[Any], Any]) -> None:
+    path = copy[1] / "models/stitch_network.pth"
+    torch.save({"retarget_shoulder": {f"module.{k}": made(v) for k, v in read_state(path).items()}}, path)
+    refused(copy, "stitch_network.pth", "form", "mlp.0.weight")
+
+
 def test_a_file_that_is_missing_or_half_there_is_named(copy: Copy) -> None:
     path = copy[1] / MODEL
     path.rename(path.with_name("decoder.pth.part"))
@@ -340,3 +357,16 @@ def test_arrays_of_objects_and_lying_sizes_are_refused(tmp_path: Path) -> None:
     path.write_bytes(honest.replace(b"M\xe8\x03", b"M\xff\xff"))  # 1000 → 65535 elements
     with pytest.raises(BadCheckpoint):
         read_config(path)
+
+
+@pytest.mark.timeout(60)
+def test_a_few_bytes_cannot_ask_for_gigabytes(tmp_path: Path) -> None:
+    path = tmp_path / "a.pkl"
+    path.write_bytes(b"\x80\x05" + pickle.BYTEARRAY8 + (1 << 28).to_bytes(8, "little") + b".")
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadCheckpoint, match="bytearray"):
+            read_config(path)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 24
+    finally:
+        tracemalloc.stop()

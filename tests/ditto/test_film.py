@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import struct
 import wave
 from collections.abc import Iterator
 from dataclasses import replace
@@ -105,6 +106,9 @@ def test_a_whole_recording_takes_the_steps_of_the_configuration(given: dict[str,
         (["--output_path", "nowhere/film.mp4"], "no directory"),
         (["--sampling_timesteps", "0"], "1 to 50"),
         (["--audio_path", "nothing.wav"], "nothing.wav"),
+        (["--online", "--chunk_config", "10,10,1"], "5 to 20 frames"),
+        (["--online", "--valid_clip_len", "0"], "1 to 40 frames"),
+        (["--online", "--emotion", "hungry"], "hungry"),
     ],
 )
 def test_what_cannot_be_filmed_is_said_in_words(
@@ -121,6 +125,24 @@ def test_sound_that_is_none_is_said_in_words(engine: Engine, files: Path, conten
     (files / "voice.wav").write_bytes(content)
     with pytest.raises((ValueError, OSError), match=r"voice\.wav|Invalid|End of file"):
         film.read_sound(files / "voice.wav", 16_000)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize(("kind", "bits"), [("<f4", 32), ("<f8", 64)])
+def test_samples_that_are_no_numbers_are_said_in_words(tmp_path: Path, kind: str, bits: int, bad: float) -> None:
+    data = voice(8_000).astype(kind)
+    path = tmp_path / "voice.wav"
+
+    def written() -> Path:
+        form = struct.pack("<HHIIHH", 3, 1, 16_000, 16_000 * bits // 8, bits // 8, bits)
+        body = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", data.nbytes)
+        path.write_bytes(b"RIFF" + struct.pack("<I", len(body) + data.nbytes) + body + data.tobytes())
+        return path
+
+    assert len(film.read_sound(written(), 16_000)) == 8_000
+    data[5_000] = bad
+    with pytest.raises(ValueError, match=r"voice\.wav.*no numbers"):
+        film.read_sound(written(), 16_000)
 
 
 def test_hubert_through_transformers(tmp_path: Path) -> None:
