@@ -23,6 +23,7 @@ from .controls import Manner, eased
 from .motion.clips import LENGTH
 from .motion.noise import FrameNoise
 from .motion.online import Online, open_speech
+from .motion.schedule import steps as schedule
 from .motion.vector import PARTS, SIZE, Array, clip
 from .persona import Drawn, Persona, Work
 
@@ -130,6 +131,8 @@ class Actor:
     """Acts for one session; `state` may be read and replaced between calls. One call at a time."""
 
     def __init__(self, persona: Persona, work: Work, state: ActorState) -> None:
+        """Raises `ValueError` for steps that cannot be."""
+        schedule(state.steps)
         self._persona = persona
         self._work = work
         self._noise = FrameNoise(state.seed)
@@ -206,8 +209,11 @@ class Actor:
     def tell(self, *, manner: Manner | None = None, pace: Pace | None = None, steps: int | None = None) -> None:
         """Takes a new manner from the next frame, steps from the next clip, a pace from the next chunk of sound.
 
-        Whether frames are given early changes with the next speech: it is a way to join all clips of one.
+        Whether frames are given early changes with the next speech: it is a way to join all clips of one. Raises
+        `ValueError` for steps that cannot be; all stays as it was.
         """
+        if steps is not None:
+            schedule(steps)
         state = self.state
         self.state = replace(
             state,

@@ -26,8 +26,9 @@ class Chunks:
         """Raises `ValueError` in words."""
         for name in ("past", "current", "future"):
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < (0 if name == "past" else 1):
-                raise ValueError(f"A chunk's {name} is a whole number of frames, at least 1, not {value!r}.")
+            least = 0 if name == "past" else 1
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise ValueError(f"A chunk's {name} is a whole number of frames, at least {least}, not {value!r}.")
         if not FEWEST <= self.total <= MOST:
             raise ValueError(
                 f"History, chunk and look-ahead together are {FEWEST} to {MOST} frames for this face, not {self.total} "

@@ -290,6 +290,18 @@ def test_sound_that_is_none_is_refused_and_nothing_lost(sound: Any, words: str) 
     assert len(poses) == frames_of(10_000)
 
 
+@pytest.mark.parametrize("count", [0, -1, 51])
+def test_steps_that_cannot_be_are_refused_before_they_cost_a_speech(count: int) -> None:
+    with pytest.raises(ValueError, match="1 to 50 steps"):
+        Actor(persona(), StubWork(), ActorState(1, steps=count))
+    a = actor()
+    poses = a.feed(voice(15_000))
+    with pytest.raises(ValueError, match="1 to 50 steps"):
+        a.tell(steps=count)
+    assert a.state.steps == 4
+    assert len(poses + a.feed(voice(15_000, 1)) + a.finish()) == frames_of(30_000)
+
+
 def test_no_sound_is_no_speech() -> None:
     a = actor()
     assert a.feed(np.empty(0, np.float32)) == [] == a.finish()
