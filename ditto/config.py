@@ -125,9 +125,13 @@ def _build(unpickler: Any) -> None:
             unpickler.memo[key] = array
 
 
-def _bytearray(_unpickler: Any) -> NoReturn:
+def _bytearray(unpickler: Any) -> None:
     """BYTEARRAY8: Python makes one of whatever size the file names before it looks whether so much follows."""
-    raise Refused("a bytearray")
+    size = int.from_bytes(unpickler.read(8), "little")
+    data = unpickler.read(min(size, LARGEST))
+    if len(data) != size:
+        raise pickle.UnpicklingError(f"{size} bytes are named, {len(data)} follow")
+    unpickler.append(bytearray(data))
 
 
 Unpickler.dispatch = dict(pickle._Unpickler.dispatch)
