@@ -18,9 +18,14 @@ from avatar.play.opus import BITRATE
 from avatar.play.source import PictureSource, SoundSource
 from avatar.play.takers import Shot, Sound
 from avatar.play.video import VideoEncoder
+from tests.absent import absent
 from tests.play.test_opus import voice
 
-pytestmark = pytest.mark.skipif(opus._libopus() is None, reason="libopus cannot be reached directly here")
+
+@pytest.fixture
+def libopus() -> None:
+    if opus._libopus() is None:
+        absent("libopus cannot be reached directly here")
 
 
 @dataclass
@@ -50,6 +55,7 @@ def said(*takers: Taker) -> list[bytes]:
     return takers[0].heard
 
 
+@pytest.mark.usefixtures("libopus")
 def test_the_sound_follows_the_path_of_who_leads() -> None:
     client, poor = Taker(leads=True), Taker(leads=False, target=10_000, lossy=0.2)
     alone = said(client)
@@ -61,6 +67,7 @@ def test_the_sound_follows_the_path_of_who_leads() -> None:
     assert sum(map(len, thin)) < 0.6 * sum(map(len, alone))
 
 
+@pytest.mark.usefixtures("libopus")
 def test_while_nobody_leads_a_usual_watcher_decides() -> None:
     good, poor = Taker(leads=False), Taker(leads=False, target=10_000, lossy=0.2)
     alone = said(good)
